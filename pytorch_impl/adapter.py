@@ -1,0 +1,174 @@
+"""NumPy in, NumPy out: how shared_tests drives PyTorch.
+
+build(layer, config, params, precision) -> Built
+run(built, inputs, cotangents, compiled) -> {"out.y": ndarray, ...}
+unsupported(layer, precision, compiled) -> the reason, or None
+versions() -> {package: version}
+
+layer is a public class or function name of pytorch_impl; params maps
+parameter names to arrays; a result holds out.<name> and, given
+cotangents, grad.<input or parameter name>, in the built precision.
+Raises: ValueError, TypeError for unknown layers and precisions, wrong
+    parameter names, shapes or dtypes, naming expected and got;
+    NotImplementedError for what this framework does not have
+"""
+
+# region imports
+import functools
+import inspect
+import os
+import pathlib
+import platform
+from typing import NamedTuple
+
+import ml_dtypes
+import numpy as np
+import torch
+
+import pytorch_impl
+from pytorch_impl.checks import check_shape
+
+# endregion
+
+
+# region tables
+# compiled graphs stay in the ignored build folder
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CACHE = str(ROOT / "build" / "torchinductor")
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", CACHE)
+
+PRECISIONS = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+NO_FFT = "torch.fft has no bfloat16 and no float16 on the CPU"
+UNSUPPORTED = {
+    ("HalfSpectrum", "bfloat16"): NO_FFT,
+    ("HalfSpectrum", "float16"): NO_FFT,
+}
+# endregion
+
+
+# region built
+class Built(NamedTuple):
+    name: str
+    call: object
+    params: dict
+    precision: str
+
+
+# endregion
+
+
+# region function
+def build(layer, config, params, precision="float32"):
+    if layer not in pytorch_impl.__all__:
+        known = ", ".join(pytorch_impl.__all__)
+        raise ValueError(
+            f"layer expected one of {known}, got {layer!r}"
+        )
+    if precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise ValueError(
+            f"precision expected one of {known}, got {precision!r}"
+        )
+    make = getattr(pytorch_impl, layer)
+    if not inspect.isclass(make):
+        check_params(layer, {}, params)
+        call = functools.partial(make, **config)
+        return Built(layer, call, {}, precision)
+    module = make(**config).to(PRECISIONS[precision])
+    own = dict(module.named_parameters())
+    check_params(
+        layer, {n: tuple(p.shape) for n, p in own.items()}, params
+    )
+    with torch.no_grad():
+        for name, value in params.items():
+            own[name].copy_(to_tensor(value, precision))
+    return Built(layer, module, own, precision)
+
+
+def run(built, inputs, cotangents=None, compiled=False):
+    reason = unsupported(built.name, built.precision, compiled)
+    if reason:
+        raise NotImplementedError(reason)
+    xs = {n: to_tensor(x, built.precision) for n, x in inputs.items()}
+    moving = {n: x for n, x in xs.items() if x.dtype.is_floating_point}
+    for x in moving.values():
+        x.requires_grad_()
+    call = built.call
+    if compiled:
+        torch.compiler.reset()  # recompile_limit counts per code object
+        call = torch.compile(call, dynamic=False, fullgraph=True)
+    y = call(**xs)
+    results = {"out.y": to_numpy(y)}
+    if cotangents is not None:
+        moving = moving | built.params
+        upstream = to_tensor(cotangents["y"], built.precision)
+        grads = torch.autograd.grad(y, list(moving.values()), upstream)
+        for name, grad in zip(moving, grads):
+            results[f"grad.{name}"] = to_numpy(grad)
+    return results
+
+
+def shapes(layer, config):
+    """Parameter names and shapes: the checkpoint format of a layer."""
+    module = getattr(pytorch_impl, layer)(**config)
+    return {n: tuple(p.shape) for n, p in module.named_parameters()}
+
+
+@functools.cache
+def unsupported(layer, precision, compiled=False):
+    if compiled:
+        try:
+            torch._inductor.cpp_builder.get_cpp_compiler()
+        except torch._inductor.exc.InvalidCxxCompiler:
+            return "torch.compile needs a C++ compiler, none was found"
+    return UNSUPPORTED.get((layer, precision))
+
+
+def versions():
+    return {
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def check_params(layer, shapes, params):
+    if set(shapes) != set(params):
+        want, got = sorted(shapes), sorted(params)
+        raise ValueError(f"{layer}: params expected {want}, got {got}")
+    for name, value in params.items():
+        dtype = np.asarray(value).dtype
+        if dtype.name not in PRECISIONS:
+            want = "a real floating dtype"
+            raise TypeError(
+                f"{layer}.{name} expected {want}, got {dtype.name}"
+            )
+        sizes = {
+            f"axis{i}": size for i, size in enumerate(shapes[name])
+        }
+        axes = " ".join(sizes)
+        check_shape(f"{layer}.{name}", np.shape(value), axes, **sizes)
+
+
+def to_tensor(value, precision):
+    value = np.asarray(value)
+    if value.dtype.name not in PRECISIONS:
+        return torch.from_numpy(value).clone()
+    wide = torch.from_numpy(value.astype(np.float64))  # keeps strides
+    return wide.to(PRECISIONS[precision])
+
+
+def to_numpy(tensor):
+    tensor = tensor.detach().contiguous()
+    if tensor.dtype == torch.bfloat16:
+        bits = tensor.view(torch.int16).numpy()
+        return bits.view(ml_dtypes.bfloat16)
+    return tensor.numpy()
+
+
+# endregion

@@ -1,0 +1,55 @@
+"""HalfSpectrum: the first half of the discrete Fourier transform.
+
+X_f = sum_n x_n exp(-2 pi i f n / N),  f = 0 .. floor(N/2)
+output (re X_f, im X_f), not normalised
+
+Axes:   N samples, F = floor(N/2) + 1 bins, 2 (re, im), ... leading
+Params: none
+Raises: TypeError if x is not float32 or float64
+        ValueError if x has no last axis, or an empty one
+Ref:    Cooley, Tukey 1965, Math. Comp. 19, eq. 1
+"""
+
+# region imports
+import torch
+from torch import nn
+
+from pytorch_impl.checks import check_input
+
+# endregion
+
+
+# region function
+def half_spectrum(x):
+    check_input(
+        "half_spectrum", x, "... N", only=("float32", "float64")
+    )
+    if x.shape[-1] == 0:
+        got = tuple(x.shape)
+        raise ValueError(f"half_spectrum: x expected N >= 1, got {got}")
+    if 0 in x.shape:  # torch 2.13: MKL refuses an empty transform
+        x = x[..., : x.shape[-1] // 2 + 1]
+        return torch.stack((x, x), dim=-1)  # ... F 2
+    return torch.view_as_real(torch.fft.rfft(x))  # ... F 2
+
+
+# endregion
+
+
+# region layer
+class HalfSpectrum(nn.Module):
+    def __init__(self):
+        super().__init__()
+
+    def forward(self, x):
+        return half_spectrum(x)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = HalfSpectrum()
+    print(layer(torch.tensor([1.0, 0.0, 0.0, 0.0])))
+# endregion

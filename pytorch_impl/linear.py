@@ -1,0 +1,77 @@
+"""Linear: a dense layer, and the same followed by a rectifier.
+
+y_o = sum_i x_i W_oi + b_o;  linear_relu: y_o where y_o > 0, else 0,
+with gradient 0 at y_o = 0
+
+Axes:   I in_features, O out_features, ... any leading axes
+Params: weight (O, I), bias (O)
+        weight starts uniform in +-sqrt(6 / (I + O)), bias zero
+Raises: TypeError if x is not of a real floating dtype
+        ValueError if x is not (..., I)
+Ref:    Glorot, Bengio 2010, AISTATS, eq. 16 (the start)
+"""
+
+# region imports
+import math
+
+import torch
+from torch import nn
+
+from pytorch_impl.checks import check_input
+
+# endregion
+
+
+# region function
+def linear(x, weight, bias=None):
+    check_input("linear", x, "... I", I=weight.shape[1])
+    y = torch.einsum("...i,oi->...o", x, weight)  # ... O
+    return y if bias is None else y + bias
+
+
+def linear_relu(x, weight, bias=None):
+    y = linear(x, weight, bias)
+    return torch.where(y <= 0, torch.zeros_like(y), y)
+
+
+# endregion
+
+
+# region layer
+class Linear(nn.Module):
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True
+    ):
+        super().__init__()
+        bound = math.sqrt(6 / (in_features + out_features))
+        weight = torch.empty(out_features, in_features)
+        self.weight = nn.Parameter(weight.uniform_(-bound, bound))
+        self.bias = (
+            nn.Parameter(torch.zeros(out_features)) if bias else None
+        )
+
+    def forward(self, x):
+        return linear(x, self.weight, self.bias)
+
+
+class LinearReLU(nn.Module):
+    def __init__(self, in_features: int, out_features: int):
+        super().__init__()
+        bound = math.sqrt(6 / (in_features + out_features))
+        weight = torch.empty(out_features, in_features)
+        self.weight = nn.Parameter(weight.uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+
+    def forward(self, x):
+        return linear_relu(x, self.weight, self.bias)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = Linear(in_features=3, out_features=2)
+    y = layer(torch.ones(4, 3))
+    print(y.shape)
+# endregion

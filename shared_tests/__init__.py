@@ -1,0 +1,1 @@
+"""What is shared: cases, error budgets, fixtures, verdicts, the runs."""

@@ -1,0 +1,237 @@
+"""Error budgets from the reference itself, by Monte Carlo arithmetic.
+
+The canonical layer runs in float64 under a mode that adds, to the result
+of every arithmetic operation, the random error that rounding to a working
+precision would make there. The spread of each output over RUNS runs is
+sigma, the rounding error to expect, in units of the unit roundoff u.
+Cancellation and conditioning come out of the sampling, so no layer needs
+a formula or a tolerance of its own.
+
+Noise on one result y, standard deviation in units of u:
+    exact operations (views, selections, comparisons, negation, times a
+        power of two)                                       none
+    elementwise                                             ulps |y| / sqrt 3
+    sums of n terms p_i with result S, Q = sum p_i^2        see `sum_noise`
+    a Fourier transform of n points                         see `fft_noise`
+Anything else is decomposed by PyTorch into these, or refused.
+
+Ref: Parker 1997, Monte Carlo Arithmetic; Higham, Mary 2019, SIAM J. Sci.
+Comput. 41, A2815 (why random errors are the right model)
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch._decomp import core_aten_decompositions
+from torch.utils._python_dispatch import TorchDispatchMode
+
+RUNS = 48
+STEP = 2.0**-24  # the u of the sampling; small enough to stay linear
+
+aten = torch.ops.aten
+DECOMPOSITIONS = core_aten_decompositions()
+
+EXACT = {
+    getattr(aten, name)
+    for name in """
+    _reshape_alias _to_copy _unsafe_view alias arange as_strided clone
+    contiguous copy_ detach detach_ empty empty_like eq expand fill_ full
+    full_like ge gt is_same_size le lift_fresh lt maximum minimum ne neg
+    new_empty new_zeros ones ones_like permute real relu reshape
+    scalar_tensor select select_backward slice slice_backward split squeeze
+    stack t transpose unsqueeze view view_as_complex view_as_real where
+    zero_ zeros zeros_like
+    """.split()
+}
+
+# ulps that good vector libraries allow
+ELEMENTWISE = {
+    aten.add: 1,
+    aten.sub: 1,
+    aten.rsub: 1,
+    aten.mul: 1,
+    aten.div: 1,
+    aten.reciprocal: 1,
+    aten.sqrt: 1,
+    aten.exp: 4,
+    aten.log: 4,
+    aten.sin: 4,
+    aten.cos: 4,
+    aten.tanh: 6,
+    aten.sigmoid: 6,
+    aten.erf: 6,
+}
+
+
+def sum_noise(n, total, squares):
+    """Expected error of adding n terms one by one in random order."""
+    serial = n * (total**2 / 3 + squares / 6) / 3 + squares / 3
+    return torch.sqrt(serial) if n > 1 else torch.zeros_like(total)
+
+
+def fft_noise(n, energy):
+    """Error of an n-point transform; energy = sum |x|^2 = rms(|X|)^2."""
+    return 0.6 * torch.sqrt(math.log2(max(n, 1)) * energy)
+
+
+def power_of_two(value):
+    """Where a factor is +-2^k, so that multiplying by it is exact."""
+    if isinstance(value, torch.Tensor):
+        return torch.frexp(value.abs()).mantissa == 0.5
+    return math.frexp(abs(value))[0] == 0.5
+
+
+def scaling_noise(y, a, b, **_):
+    inexact = y.abs() / math.sqrt(3)
+    free = power_of_two(b)
+    if torch.is_tensor(free):
+        return torch.where(free, torch.zeros_like(y), inexact)
+    return torch.zeros_like(y) if free else inexact
+
+
+def product_noise(y, a, b, **_):
+    noise = scaling_noise(y, a, b)
+    return torch.minimum(noise, scaling_noise(y, b, a))
+
+
+def reduced(x, dim):
+    """How many terms each sum over `dim` has; None or () is all axes."""
+    if dim is None or dim == []:
+        return x.numel()
+    dims = [dim] if isinstance(dim, int) else dim
+    return math.prod(x.shape[d] for d in dims)
+
+
+def reduce_sum_noise(y, x, dim=None, keepdim=False, **_):
+    axes = dim if dim else None
+    squares = torch.sum(x * x, dim=axes, keepdim=keepdim)
+    return sum_noise(reduced(x, dim), y, squares)
+
+
+def reduce_mean_noise(y, x, dim=None, keepdim=False, **_):
+    n = reduced(x, dim)
+    if n == 0:
+        return torch.zeros_like(y)
+    noise = reduce_sum_noise(y * n, x, dim, keepdim) / n
+    division = y.abs() / math.sqrt(3)
+    return torch.sqrt(noise**2 + division**2)
+
+
+def matmul_noise(y, a, b, **_):
+    return product_sum_noise(y, a, b)
+
+
+def product_sum_noise(y, a, b):
+    """Sum noise of y = a @ b, and one rounding where there is one term."""
+    if a.shape[-1] > 1:
+        return sum_noise(a.shape[-1], y, (a * a) @ (b * b))
+    return y.abs() / math.sqrt(3)
+
+
+def rfft_noise(y, x, dim, normalization, onesided):
+    return transform_noise(y, x, dim, normalization)
+
+
+def cfft_noise(y, x, dim, normalization, forward):
+    return transform_noise(y, x, dim, normalization)
+
+
+def transform_noise(y, x, dim, normalization):
+    if normalization != 0:
+        raise NotImplementedError(
+            "budget.py: only unnormalised transforms"
+        )
+    energy = torch.sum(x.abs() ** 2, dim=dim, keepdim=True)
+    n = math.prod(x.shape[d] for d in dim)
+    return fft_noise(n, energy).expand(y.shape)
+
+
+RULES = {
+    aten.mul: product_noise,
+    aten.div: scaling_noise,
+    aten.sum: reduce_sum_noise,
+    aten.mean: reduce_mean_noise,
+    aten.mm: matmul_noise,
+    aten.bmm: matmul_noise,
+    aten._fft_r2c: rfft_noise,
+    aten._fft_c2c: cfft_noise,
+}
+
+
+class RoundingNoise(TorchDispatchMode):
+    """Adds rounding noise to every result, in units of `step`.
+
+    accumulator: the unit roundoff of sums, in units of that of stored
+    results. 1 for one precision throughout; 2^-16 for bfloat16 and 2^-13
+    for float16 with float32 sums, whose results are then rounded once.
+    """
+
+    def __init__(self, generator, accumulator=1.0, step=STEP):
+        super().__init__()
+        self.generator = generator
+        self.accumulator = accumulator
+        self.step = step
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        op = func.overloadpacket
+        name = func._schema.name
+        if name.endswith("_") and hasattr(aten, name[6:-1]):
+            op = getattr(aten, name[6:-1])  # add_ rounds as add does
+        if func.overloadpacket in EXACT:
+            return func(*args, **kwargs)
+        if op in RULES or op in ELEMENTWISE:
+            before = args  # an in-place result overwrites args[0]
+            if op is not func.overloadpacket:
+                before = (args[0].clone(), *args[1:])
+            y = func(*args, **kwargs)
+            noise = self.deviation(op, y, before, kwargs)
+            return self.perturb(y, noise)
+        if func in DECOMPOSITIONS:
+            with self:
+                return DECOMPOSITIONS[func](*args, **kwargs)
+        raise NotImplementedError(
+            f"budget.py has no rounding rule for {func}"
+        )
+
+    def deviation(self, op, y, args, kwargs):
+        if op not in RULES:
+            return ELEMENTWISE[op] * y.abs() / math.sqrt(3)
+        noise = RULES[op](y, *args, **kwargs)
+        if self.accumulator != 1.0 and op not in ELEMENTWISE:
+            stored = y.abs() / math.sqrt(3)
+            summed = self.accumulator * noise
+            return torch.sqrt(summed**2 + stored**2)
+        return noise
+
+    def perturb(self, y, noise):
+        if y.is_complex():
+            parts = torch.view_as_real(y)
+            self.perturb(parts, noise.unsqueeze(-1).expand(parts.shape))
+            return y
+        # uniform with standard deviation 1, as rounding errors are
+        draw = torch.rand(
+            y.shape, generator=self.generator, dtype=y.dtype
+        )
+        draw = (2 * draw - 1) * math.sqrt(3)
+        return y.add_(self.step * noise * draw)
+
+
+def estimate(compute, seed, runs=RUNS, accumulator=1.0):
+    """Reference and sigma of every array that compute() returns.
+
+    compute: no arguments, float64 PyTorch inside, returns {name: ndarray}
+    Returns: ({name: float64 ndarray}, {name: float64 ndarray}), sigma in
+        units of the unit roundoff; integer arrays have sigma 0
+    """
+    reference = compute()
+    total = {k: np.zeros(np.shape(v)) for k, v in reference.items()}
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(runs):
+        with RoundingNoise(generator, accumulator):
+            noisy = compute()
+        for k, value in noisy.items():
+            total[k] += (value - reference[k].astype(np.float64)) ** 2
+    sigma = {k: np.sqrt(v / runs) / STEP for k, v in total.items()}
+    return reference, sigma

@@ -1,0 +1,155 @@
+"""Committed fixtures: written atomically, never trusted unchecked.
+
+fixtures/<case id>.safetensors holds, for one case,
+    in.<name>, param.<name>, cotangent.<name>     what goes in
+    ref.<array>                                   float64 reference
+    sigma.<array>, sigma_<precision>.<array>      rounding error, float32
+where <array> is out.<name> or grad.<input or parameter name>.
+fixtures/manifest.json holds schema, seed, versions, the SHA-256 of each
+file and of each case's row in cases.py, and that of the code that made
+the budgets. NumPy and safetensors only.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from shared_tests.cases import CASES
+
+HERE = pathlib.Path(__file__).resolve().parent
+FIXTURES = HERE / "fixtures"
+MAKERS = ("budget.py", "make_fixtures.py")
+SCHEMA = 1
+REMEDY = "run `make fixtures`"
+
+
+class FixtureError(Exception):
+    """A fixture is missing, damaged or stale; says which and what to do."""
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def case_digest(case):
+    """Changes whenever the numbers of a case would change."""
+    row = (case.layer, case.name, case.config, case.inputs, case.params)
+    return sha256(repr((*row, "low_precision" in case.flags)).encode())
+
+
+def maker_digests():
+    return {name: sha256((HERE / name).read_bytes()) for name in MAKERS}
+
+
+def write_fixtures(arrays, seed, versions, folder=FIXTURES):
+    """Replace the whole folder at once; arrays: {case id: {key: array}}.
+
+    Everything is written beside the folder first, so that a crash leaves
+    the last good state; see recover().
+    """
+    folder = pathlib.Path(folder)
+    fresh, old = aside(folder, "new"), aside(folder, "old")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    digests = {case.id: case_digest(case) for case in CASES}
+    manifest = {
+        "schema": SCHEMA,
+        "seed": seed,
+        "versions": versions,
+        "makers": maker_digests(),
+        "cases": {},
+    }
+    for name, tensors in sorted(arrays.items()):
+        # safetensors 0.8 writes strided arrays wrongly, without an error
+        solid = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
+        shaped = {
+            k: v.reshape(np.shape(tensors[k])) for k, v in solid.items()
+        }
+        data = save(
+            shaped, metadata={"case": name, "schema": str(SCHEMA)}
+        )
+        (fresh / f"{name}.safetensors").write_bytes(data)
+        entry = {"row": digests[name], "sha256": sha256(data)}
+        manifest["cases"][name] = entry
+    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+    (fresh / "manifest.json").write_text(text)
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recover(folder=FIXTURES):
+    """Undo a write that was cut off between its two renames."""
+    old = aside(folder, "old")
+    if old.exists() and not folder.exists():
+        os.rename(old, folder)
+
+
+def aside(folder, suffix):
+    return folder.with_name(f".{folder.name}.{suffix}")
+
+
+def read_manifest(folder=FIXTURES):
+    folder = pathlib.Path(folder)
+    recover(folder)
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text())
+        schema = manifest["schema"]
+    except FileNotFoundError:
+        raise FixtureError(f"{path} is missing: {REMEDY}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        text = f"{path} is damaged ({error}): {REMEDY}"
+        raise FixtureError(text) from None
+    if schema != SCHEMA:
+        text = (
+            f"{path} has schema {schema}, expected {SCHEMA}: {REMEDY}"
+        )
+        raise FixtureError(text)
+    return manifest
+
+
+def check_manifest(manifest):
+    """Raise FixtureError unless it belongs to this table and this code."""
+    for name, digest in maker_digests().items():
+        if manifest["makers"].get(name) != digest:
+            text = f"stale fixtures: {name} changed since: {REMEDY}"
+            raise FixtureError(text)
+    known = {case.id: case_digest(case) for case in CASES}
+    for name, digest in known.items():
+        if name not in manifest["cases"]:
+            text = f"{name} has no fixture: {REMEDY}"
+            raise FixtureError(text)
+        if manifest["cases"][name]["row"] != digest:
+            text = f"stale fixture {name}: its row in cases.py changed"
+            raise FixtureError(f"{text}: {REMEDY}")
+    extra = sorted(set(manifest["cases"]) - set(known))
+    if extra:
+        text = f"fixtures without a row in cases.py: {', '.join(extra)}"
+        raise FixtureError(f"{text}: {REMEDY}")
+
+
+def read_fixture(case, manifest, folder=FIXTURES):
+    """{key: array} of one case, verified against the manifest."""
+    path = pathlib.Path(folder) / f"{case.id}.safetensors"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise FixtureError(f"{path} is missing: {REMEDY}") from None
+    expected, got = manifest["cases"][case.id]["sha256"], sha256(data)
+    if got != expected:
+        text = f"{path} was changed or cut off: SHA-256 expected"
+        text += f" {expected[:12]}, got {got[:12]}: git checkout it, or"
+        raise FixtureError(f"{text} {REMEDY}")
+    try:
+        return load(data)
+    except SafetensorError as error:
+        raise FixtureError(f"{path}: {error}: {REMEDY}") from None

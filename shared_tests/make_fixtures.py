@@ -1,0 +1,171 @@
+"""cases.py x pytorch_impl in float64 -> fixtures/, with their budgets.
+
+python -m shared_tests.make_fixtures            rewrite fixtures/
+python -m shared_tests.make_fixtures --check    regenerate and compare
+    --seed N --output DIR                       other numbers, elsewhere
+"""
+
+import argparse
+import math
+import pathlib
+import sys
+import zlib
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from pytorch_impl import adapter
+from shared_tests import budget
+from shared_tests.cases import CASES, normal
+from shared_tests.fixture_files import (
+    FIXTURES,
+    FixtureError,
+    check_manifest,
+    read_fixture,
+    read_manifest,
+    write_fixtures,
+)
+from shared_tests.verdict import UNIT_ROUNDOFF, judge
+
+SEED = 20260101
+ACCUMULATOR = UNIT_ROUNDOFF["float32"]
+
+
+def draw_array(rng, draw, low_precision):
+    """One array, exact in float32, or in all four precisions."""
+    if draw.values:
+        array = np.array(draw.values)
+    else:
+        array = draw.offset + draw.scale * rng.standard_normal(
+            draw.shape
+        )
+    if (
+        low_precision
+    ):  # 8 significant bits: exact in bfloat16 and float16
+        mantissa, exponent = np.frexp(array)
+        array = np.ldexp(np.round(mantissa * 256) / 256, exponent)
+    return np.asarray(array, np.float32)
+
+
+def make_fixture(case, seed):
+    """{key: array} of one case, as fixture_files describes it."""
+    low = "low_precision" in case.flags
+    start = zlib.crc32(case.id.encode())
+    rng = np.random.default_rng([seed, start])
+    inputs = {
+        n: draw_array(rng, d, low) for n, d in case.inputs.items()
+    }
+    params = {}
+    for name, shape in adapter.shapes(case.layer, case.config).items():
+        fan = math.prod(shape[1:]) ** 0.5 if len(shape) > 1 else 1.0
+        usual = case_draw(case, name, shape, 1 / fan)
+        params[name] = draw_array(rng, usual, low)
+    built = adapter.build(case.layer, case.config, params, "float64")
+    y = adapter.run(built, inputs)["out.y"]
+    usual = case_draw(case, "cotangent", y.shape, 1.0)
+    cotangents = {"y": draw_array(rng, usual, low)}
+
+    def compute():
+        return adapter.run(built, inputs, cotangents)
+
+    fixture = {f"in.{n}": x for n, x in inputs.items()}
+    fixture |= {f"param.{n}": p for n, p in params.items()}
+    fixture |= {f"cotangent.{n}": c for n, c in cotangents.items()}
+    reference, sigma = budget.estimate(compute, start)
+    fixture |= {f"ref.{k}": v for k, v in reference.items()}
+    fixture |= {f"sigma.{k}": np.float32(v) for k, v in sigma.items()}
+    for precision in ("bfloat16", "float16") if low else ():
+        ratio = ACCUMULATOR / UNIT_ROUNDOFF[precision]
+        _, sigma = budget.estimate(compute, start, accumulator=ratio)
+        for key, value in sigma.items():
+            fixture[f"sigma_{precision}.{key}"] = np.float32(value)
+    return fixture
+
+
+def case_draw(case, name, shape, scale):
+    return case.params.get(name, normal(*shape, scale=scale))
+
+
+def compare(case, old, new):
+    """What differs between a committed fixture and a fresh one.
+
+    Inputs equal, references within their own float64 budget, sigma within
+    six standard errors of a spread that is estimated from RUNS samples.
+    """
+    if old.keys() != new.keys():
+        return [f"{case.id}: arrays {sorted(old.keys() ^ new.keys())}"]
+    wrong = []
+    for key in new:
+        kind, name = key.split(".", 1)
+        if kind == "ref":
+            sigma = old[f"sigma.{name}"]
+            verdict = judge(new[key], old[key], sigma, "float64")
+            if not verdict.passed:
+                wrong.append(f"{case.id} {key}: {verdict.detail}")
+        elif kind.startswith("sigma"):
+            wrong += compare_sigma(
+                f"{case.id} {key}", old[key], new[key]
+            )
+        elif not np.array_equal(old[key], new[key]):
+            wrong.append(f"{case.id} {key}: the drawn numbers differ")
+    return wrong
+
+
+def compare_sigma(what, old, new):
+    if not np.array_equal(old > 0, new > 0):
+        return [f"{what}: exact elements differ"]
+    if not (old > 0).any():
+        return []
+    spread = [
+        math.log(np.sum(np.square(s, dtype=float))) for s in (old, new)
+    ]
+    error = math.sqrt(
+        2 * 2 / budget.RUNS
+    )  # of the log of two variances
+    if abs(spread[0] - spread[1]) > 6 * error:
+        return [
+            f"{what}: variance ratio {math.exp(spread[1] - spread[0])}"
+        ]
+    return []
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--output", type=pathlib.Path, default=FIXTURES)
+    args = parser.parse_args()
+    console = Console(stderr=True)
+    rows = track(CASES, "fixtures", console=console, transient=True)
+    if not args.check:
+        arrays = {
+            case.id: make_fixture(case, args.seed) for case in rows
+        }
+        write_fixtures(
+            arrays, args.seed, adapter.versions(), args.output
+        )
+        print(f"wrote {len(arrays)} fixtures to {args.output}")
+        return 0
+    try:
+        manifest = read_manifest(args.output)
+        check_manifest(manifest)
+        wrong = []
+        for case in rows:
+            old = read_fixture(case, manifest, args.output)
+            wrong += compare(
+                case, old, make_fixture(case, manifest["seed"])
+            )
+    except FixtureError as error:
+        wrong = [str(error)]
+    for line in wrong:
+        print(line)
+    if wrong:
+        print("the fixtures are stale: run `make fixtures`")
+    else:
+        print(f"{len(CASES)} fixtures are what the reference computes")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
