@@ -1,5 +1,7 @@
 """PyTorch: the canonical implementation, proved in shared_tests."""
 
+import warnings
+
 from pytorch_impl.bilinear import TensorReduction, bilinear
 from pytorch_impl.centered import CenteredLayer, centered
 from pytorch_impl.half_spectrum import HalfSpectrum, half_spectrum
@@ -22,3 +24,6 @@ __all__ = [
     "linear_relu",
     "scaled_relu",
 ]
+
+# `python -m pytorch_impl.linear` runs a page that this file has imported
+warnings.filterwarnings("ignore", "'pytorch_impl", RuntimeWarning)

@@ -188,9 +188,12 @@ class RoundingNoise(TorchDispatchMode):
             y = func(*args, **kwargs)
             noise = self.deviation(op, y, before, kwargs)
             return self.perturb(y, noise)
-        if func in DECOMPOSITIONS:
-            with self:
+        with self:
+            if func in DECOMPOSITIONS:
                 return DECOMPOSITIONS[func](*args, **kwargs)
+            y = func.decompose(*args, **kwargs)
+        if y is not NotImplemented:
+            return y
         raise NotImplementedError(
             f"budget.py has no rounding rule for {func}"
         )
@@ -218,7 +221,7 @@ class RoundingNoise(TorchDispatchMode):
         return y.add_(self.step * noise * draw)
 
 
-def estimate(compute, seed, runs=RUNS, accumulator=1.0):
+def estimate(compute, seed, runs=RUNS, accumulator=1.0, step=STEP):
     """Reference and sigma of every array that compute() returns.
 
     compute: no arguments, float64 PyTorch inside, returns {name: ndarray}
@@ -229,9 +232,9 @@ def estimate(compute, seed, runs=RUNS, accumulator=1.0):
     total = {k: np.zeros(np.shape(v)) for k, v in reference.items()}
     generator = torch.Generator().manual_seed(seed)
     for _ in range(runs):
-        with RoundingNoise(generator, accumulator):
+        with RoundingNoise(generator, accumulator, step):
             noisy = compute()
         for k, value in noisy.items():
             total[k] += (value - reference[k].astype(np.float64)) ** 2
-    sigma = {k: np.sqrt(v / runs) / STEP for k, v in total.items()}
+    sigma = {k: np.sqrt(v / runs) / step for k, v in total.items()}
     return reference, sigma

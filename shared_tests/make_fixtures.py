@@ -74,13 +74,23 @@ def make_fixture(case, seed):
     fixture |= {f"cotangent.{n}": c for n, c in cotangents.items()}
     reference, sigma = budget.estimate(compute, start)
     fixture |= {f"ref.{k}": v for k, v in reference.items()}
-    fixture |= {f"sigma.{k}": np.float32(v) for k, v in sigma.items()}
+    fixture |= {f"sigma.{k}": compact(v) for k, v in sigma.items()}
     for precision in ("bfloat16", "float16") if low else ():
         ratio = ACCUMULATOR / UNIT_ROUNDOFF[precision]
         _, sigma = budget.estimate(compute, start, accumulator=ratio)
         for key, value in sigma.items():
-            fixture[f"sigma_{precision}.{key}"] = np.float32(value)
+            fixture[f"sigma_{precision}.{key}"] = compact(value)
     return fixture
+
+
+def compact(sigma):
+    """float32, unless that would flush a sigma to 0 or to infinity."""
+    with np.errstate(over="ignore", under="ignore"):
+        narrow = np.asarray(sigma, np.float32)
+    kept = np.isfinite(narrow) & (
+        (np.abs(narrow) > 1e-37) | (sigma == 0)
+    )
+    return narrow if kept.all() else np.asarray(sigma)
 
 
 def case_draw(case, name, shape, scale):

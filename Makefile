@@ -1,0 +1,84 @@
+# Custom layers in four frameworks, proven to compute the same numbers.
+
+FRAMEWORKS := pytorch jax tf mxnet
+ENVIRONMENTS := tools $(FRAMEWORKS)
+STAMPS := $(ENVIRONMENTS:%=.venv/%/.stamp)
+PYTHON3 := $(shell command -v python3.11 || command -v python3)
+UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
+TOOLS := .venv/tools/bin/python
+LOGS := build/logs
+
+# A local wheel folder is where torch comes from; without one uv picks the
+# build of torch that fits this machine: CPU where there is no NVIDIA driver.
+empty :=
+comma := ,
+ifneq ($(strip $(PIP_FIND_LINKS)),)
+export UV_FIND_LINKS ?= $(subst $(empty) $(empty),$(comma),$(strip $(PIP_FIND_LINKS)))
+else
+export UV_TORCH_BACKEND ?= auto
+endif
+export KERAS_BACKEND := tensorflow
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help parity test-all lint format fixtures fixtures-check
+.PHONY: environments clean $(FRAMEWORKS:%=test-%) test-tools
+
+help: ## this text
+	@echo "Custom layers in four frameworks, proven to compute the same numbers."
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  make test-pytorch, test-jax, test-tf, test-mxnet   one framework's tests"
+
+parity: environments ## compare the four frameworks; writes build/parity/
+	@$(TOOLS) -m shared_tests.parity
+
+test-all: environments lint ## every test in every environment, one table
+	@$(TOOLS) -m shared_tests.run_tests
+
+lint: .venv/tools/.stamp ## ruff: errors and formatting
+	@.venv/tools/bin/ruff check --no-cache .
+	@.venv/tools/bin/ruff format --no-cache --check .
+
+format: .venv/tools/.stamp ## let ruff format everything
+	@.venv/tools/bin/ruff check --no-cache --fix .
+	@.venv/tools/bin/ruff format --no-cache .
+
+fixtures: .venv/pytorch/.stamp ## recompute references and budgets
+	@.venv/pytorch/bin/python -m shared_tests.make_fixtures
+
+fixtures-check: .venv/pytorch/.stamp ## are the committed fixtures up to date?
+	@.venv/pytorch/bin/python -m shared_tests.make_fixtures --check
+
+$(FRAMEWORKS:%=test-%) test-tools: test-%: .venv/%/.stamp
+	@.venv/$*/bin/python -m pytest --framework=$* shared_tests
+
+# One framework that cannot be installed is reported by the run, as missing.
+environments: .venv/tools/.stamp ## build the environments under .venv/
+	@$(MAKE) -s --no-print-directory -k -j4 $(STAMPS) || true
+
+clean: ## remove build/ and the environments
+	rm -rf build .venv
+
+.venv/tools/.stamp: shared_tests/requirements.txt
+$(foreach fw,$(FRAMEWORKS),$(eval .venv/$(fw)/.stamp: $(fw)_impl/requirements.txt))
+
+$(STAMPS): .venv/%/.stamp: | $(UV)
+	@mkdir -p $(LOGS)
+	@echo "building .venv/$*"
+	@rm -rf .venv/$*
+	@{ $(UV) venv -q --python 3.11 .venv/$* && \
+	   $(UV) pip install -q --python .venv/$* -r $(filter %.txt,$^) && \
+	   touch $@ ; } > $(LOGS)/env-$*.log 2>&1 || { \
+	     cat $(LOGS)/env-$*.log; \
+	     echo ".venv/$* could not be built on $$(uname -sm): the four frameworks need Linux x86-64 and Python 3.11 (MXNet 1.9.1 has no other wheel); install python3.11, or use a Linux x86-64 container, and run make again."; \
+	     exit 1; }
+
+.venv/uv/bin/uv:
+	@test -n "$(PYTHON3)" || { echo "python3 is missing: install Python 3.11 with pip, then run make again."; exit 1; }
+	@mkdir -p $(LOGS)
+	@echo "installing uv"
+	@$(PYTHON3) -m pip install -q --disable-pip-version-check --upgrade --target .venv/uv uv==0.13.8 > $(LOGS)/uv.log 2>&1 || { \
+	     cat $(LOGS)/uv.log; \
+	     echo "uv could not be installed: $(PYTHON3) needs pip and a package index; install pip (or uv itself), then run make again."; \
+	     exit 1; }

@@ -1,0 +1,197 @@
+"""NumPy in, NumPy out: how shared_tests drives JAX.
+
+build(layer, config, params, precision) -> Built
+run(built, inputs, cotangents, compiled) -> {"out.y": ndarray, ...}
+unsupported(layer, precision, compiled) -> the reason, or None
+versions() -> {package: version}
+
+layer is a public class or function name of jax_impl; params maps
+parameter names to arrays; a result holds out.<name> and, given
+cotangents, grad.<input or parameter name>, in the built precision.
+Raises: ValueError, TypeError for unknown layers and precisions, wrong
+    parameter names, shapes or dtypes, naming expected and got;
+    NotImplementedError for what this framework does not have
+"""
+
+# region imports
+import functools
+import inspect
+import platform
+from typing import NamedTuple
+
+import flax
+import jax
+import jax.numpy as jnp
+import jaxlib
+import numpy as np
+from flax import nnx
+
+import jax_impl
+from jax_impl.checks import check_shape
+
+# endregion
+
+
+# region tables
+# without it float64 becomes float32, silently
+jax.config.update("jax_enable_x64", True)
+
+PRECISIONS = {
+    "float64": jnp.float64,
+    "float32": jnp.float32,
+    "bfloat16": jnp.bfloat16,
+    "float16": jnp.float16,
+}
+NO_FFT = "jnp.fft has no bfloat16 and no float16"
+UNSUPPORTED = {
+    ("HalfSpectrum", "bfloat16"): NO_FFT,
+    ("HalfSpectrum", "float16"): NO_FFT,
+}
+# endregion
+
+
+# region built
+class Built(NamedTuple):
+    name: str
+    call: object
+    params: dict
+    precision: str
+
+
+# endregion
+
+
+# region function
+def build(layer, config, params, precision="float32"):
+    if layer not in jax_impl.__all__:
+        known = ", ".join(jax_impl.__all__)
+        raise ValueError(
+            f"layer expected one of {known}, got {layer!r}"
+        )
+    if precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise ValueError(
+            f"precision expected one of {known}, got {precision!r}"
+        )
+    make = getattr(jax_impl, layer)
+    if not inspect.isclass(make):
+        check_params(layer, {}, params)
+        call = functools.partial(make, **config)
+        return Built(layer, call, {}, precision)
+    module = construct(make, config)
+    own = named_parameters(module)
+    check_params(
+        layer, {n: tuple(p.shape) for n, p in own.items()}, params
+    )
+    for name, value in params.items():
+        # flax 0.12.8: own[name][...] = value would keep the old dtype
+        own[name].set_value(to_tensor(value, precision))
+    own = {n: p[...] for n, p in own.items()}
+    return Built(layer, module, own, precision)
+
+
+def run(built, inputs, cotangents=None, compiled=False):
+    reason = unsupported(built.name, built.precision, compiled)
+    if reason:
+        raise NotImplementedError(reason)
+    xs = {n: to_tensor(x, built.precision) for n, x in inputs.items()}
+    moving = {n: x for n, x in xs.items() if is_floating(x)}
+    fixed = {n: x for n, x in xs.items() if n not in moving}
+    wrap = jax.jit if compiled else lambda function: function
+
+    def forward(params, moving, fixed):
+        return pure_call(built.call, params, moving | fixed)
+
+    def forward_backward(params, moving, fixed, upstream):
+        call = functools.partial(forward, fixed=fixed)
+        y, pull = jax.vjp(call, params, moving)
+        return y, pull(upstream)
+
+    if cotangents is None:
+        y = wrap(forward)(built.params, moving, fixed)
+        return {"out.y": to_numpy(y)}
+    upstream = to_tensor(cotangents["y"], built.precision)
+    y, (of_params, of_inputs) = wrap(forward_backward)(
+        built.params, moving, fixed, upstream
+    )
+    results = {"out.y": to_numpy(y)}
+    for name, grad in (of_inputs | of_params).items():
+        results[f"grad.{name}"] = to_numpy(grad)
+    return results
+
+
+def shapes(layer, config):
+    """Parameter names and shapes: the checkpoint format of a layer."""
+    module = construct(getattr(jax_impl, layer), config)
+    own = named_parameters(module)
+    return {n: tuple(p.shape) for n, p in own.items()}
+
+
+def unsupported(layer, precision, compiled=False):
+    return UNSUPPORTED.get((layer, precision))
+
+
+def versions():
+    return {
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
+        "flax": flax.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def check_params(layer, shapes, params):
+    if set(shapes) != set(params):
+        want, got = sorted(shapes), sorted(params)
+        raise ValueError(f"{layer}: params expected {want}, got {got}")
+    for name, value in params.items():
+        dtype = np.asarray(value).dtype
+        if dtype.name not in PRECISIONS:
+            want = "a real floating dtype"
+            raise TypeError(
+                f"{layer}.{name} expected {want}, got {dtype.name}"
+            )
+        sizes = {
+            f"axis{i}": size for i, size in enumerate(shapes[name])
+        }
+        axes = " ".join(sizes)
+        check_shape(f"{layer}.{name}", np.shape(value), axes, **sizes)
+
+
+def to_tensor(value, precision):
+    value = np.asarray(value)
+    if value.dtype.name not in PRECISIONS:
+        return jnp.array(value)
+    return jnp.array(value, PRECISIONS[precision])
+
+
+def to_numpy(tensor):
+    return np.array(tensor)
+
+
+def is_floating(tensor):
+    return jnp.issubdtype(tensor.dtype, jnp.floating)
+
+
+def construct(make, config):
+    takes = inspect.signature(make.__init__).parameters
+    rngs = {"rngs": nnx.Rngs(0)} if "rngs" in takes else {}
+    return make(**config, **rngs)
+
+
+def named_parameters(module):
+    flat = nnx.to_flat_state(nnx.state(module, nnx.Param))
+    return {".".join(path): param for path, param in flat}
+
+
+def pure_call(call, params, xs):
+    """The layer as a function of its parameters, for vjp and jit."""
+    if isinstance(call, nnx.Module):
+        paths = {tuple(n.split(".")): p for n, p in params.items()}
+        graph, _ = nnx.split(call)
+        call = nnx.merge(graph, nnx.from_flat_state(paths))
+    return call(**xs)
+
+
+# endregion

@@ -1,0 +1,58 @@
+"""TensorReduction: every output is a quadratic form of the input.
+
+y_k = sum_ij W_ijk x_i x_j;  W need not be symmetric
+
+Axes:   I, J both in_features, K out_features, ... any leading axes
+Params: weight (I, J, K), starts uniform in +-sqrt(3) / I
+Raises: TypeError if x is not of a real floating dtype
+        ValueError if x is not (..., I)
+Ref:    Zhang, Lipton, Li, Smola 2023, Dive into Deep Learning, 6.5.4
+"""
+
+# region imports
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jax_impl.checks import check_input
+
+# endregion
+
+
+# region function
+def bilinear(x, weight):
+    check_input("bilinear", x, "... I", I=weight.shape[0])
+    wx = jnp.einsum("...i,ijk->...jk", x, weight)  # ... J K
+    return jnp.einsum("...jk,...j->...k", wx, x)  # ... K
+
+
+# endregion
+
+
+# region layer
+class TensorReduction(nnx.Module):
+    def __init__(self, in_features: int, out_features: int, *, rngs):
+        super().__init__()
+        bound = math.sqrt(3) / in_features
+        shape = (in_features, in_features, out_features)
+        weight = jax.random.uniform(
+            rngs.params(), shape, minval=-bound, maxval=bound
+        )
+        self.weight = nnx.Param(weight)
+
+    def __call__(self, x):
+        return bilinear(x, self.weight)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    rngs = nnx.Rngs(0)
+    layer = TensorReduction(in_features=3, out_features=2, rngs=rngs)
+    y = layer(jnp.ones((4, 3)))
+    print(y.shape)
+# endregion

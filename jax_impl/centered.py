@@ -1,0 +1,45 @@
+"""Centered: subtract the mean of all elements.
+
+y_n = x_n - (1/N) sum_m x_m
+
+Axes:   N, M every element of x, whatever its shape
+Params: none
+Raises: TypeError if x is not of a real floating dtype
+Ref:    Zhang, Lipton, Li, Smola 2023, Dive into Deep Learning, 6.5.1
+"""
+
+# region imports
+import jax.numpy as jnp
+from flax import nnx
+
+from jax_impl.checks import check_input
+
+# endregion
+
+
+# region function
+def centered(x):
+    check_input("centered", x, "...")
+    return x - jnp.mean(x)
+
+
+# endregion
+
+
+# region layer
+class CenteredLayer(nnx.Module):
+    def __init__(self):
+        super().__init__()
+
+    def __call__(self, x):
+        return centered(x)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = CenteredLayer()
+    print(layer(jnp.array([1.0, 2.0, 6.0])))
+# endregion

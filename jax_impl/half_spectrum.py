@@ -1,0 +1,59 @@
+"""HalfSpectrum: the first half of the discrete Fourier transform.
+
+X_f = sum_n x_n exp(-2 pi i f n / N),  f = 0 .. floor(N/2)
+output (re X_f, im X_f), not normalised
+
+Axes:   N samples, F = floor(N/2) + 1 bins, 2 (re, im), ... leading
+Params: none
+Raises: TypeError if x is not float32 or float64
+        ValueError if x has no last axis, or an empty one
+Ref:    Cooley, Tukey 1965, Math. Comp. 19, eq. 1
+"""
+
+# region imports
+import jax.numpy as jnp
+from flax import nnx
+
+from jax_impl.checks import check_input
+
+# endregion
+
+
+# region function
+def half_spectrum(x):
+    check_input(
+        "half_spectrum", x, "... N", only=("float32", "float64")
+    )
+    if x.shape[-1] == 0:
+        got = tuple(x.shape)
+        raise ValueError(f"half_spectrum: x expected N >= 1, got {got}")
+    z = jnp.fft.rfft(x)  # ... F
+    return jnp.stack((jnp.real(z), jnp.imag(z)), axis=-1)  # ... F 2
+
+
+# endregion
+
+
+# region layer
+class HalfSpectrum(nnx.Module):
+    def __init__(self):
+        super().__init__()
+
+    def __call__(self, x):
+        return half_spectrum(x)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = HalfSpectrum()
+    print(layer(jnp.array([1.0, 0.0, 0.0, 0.0])))
+# endregion
+
+
+# region what differs here
+# jax 0.10.2: the gradient of |z|^2 for complex z is the conjugate of
+# PyTorch's; with (re, im) outside and complex inside both agree
+# endregion

@@ -1,0 +1,95 @@
+"""Linear: a dense layer, and the same followed by a rectifier.
+
+y_o = sum_i x_i W_oi + b_o;  linear_relu: y_o where y_o > 0, else 0,
+with gradient 0 at y_o = 0
+
+Axes:   I in_features, O out_features, ... any leading axes
+Params: weight (O, I), bias (O)
+        weight starts uniform in +-sqrt(6 / (I + O)), bias zero
+Raises: TypeError if x is not of a real floating dtype
+        ValueError if x is not (..., I)
+Ref:    Glorot, Bengio 2010, AISTATS, eq. 16 (the start)
+"""
+
+# region imports
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jax_impl.checks import check_input
+
+# endregion
+
+
+# region function
+def linear(x, weight, bias=None):
+    check_input("linear", x, "... I", I=weight.shape[1])
+    y = jnp.einsum("...i,oi->...o", x, weight)  # ... O
+    return y if bias is None else y + bias
+
+
+def linear_relu(x, weight, bias=None):
+    y = linear(x, weight, bias)
+    return jnp.where(y <= 0, jnp.zeros_like(y), y)
+
+
+# endregion
+
+
+# region layer
+class Linear(nnx.Module):
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        rngs,
+    ):
+        super().__init__()
+        bound = math.sqrt(6 / (in_features + out_features))
+        shape = (out_features, in_features)
+        weight = jax.random.uniform(
+            rngs.params(), shape, minval=-bound, maxval=bound
+        )
+        self.weight = nnx.Param(weight)
+        self.bias = nnx.Param(jnp.zeros(out_features)) if bias else None
+
+    def __call__(self, x):
+        return linear(x, self.weight, self.bias)
+
+
+class LinearReLU(nnx.Module):
+    def __init__(self, in_features: int, out_features: int, *, rngs):
+        super().__init__()
+        bound = math.sqrt(6 / (in_features + out_features))
+        shape = (out_features, in_features)
+        weight = jax.random.uniform(
+            rngs.params(), shape, minval=-bound, maxval=bound
+        )
+        self.weight = nnx.Param(weight)
+        self.bias = nnx.Param(jnp.zeros(out_features))
+
+    def __call__(self, x):
+        return linear_relu(x, self.weight, self.bias)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    rngs = nnx.Rngs(0)
+    layer = Linear(in_features=3, out_features=2, rngs=rngs)
+    y = layer(jnp.ones((4, 3)))
+    print(y.shape)
+# endregion
+
+
+# region what differs here
+# jax 0.10.2: float64 needs jax_enable_x64, else float32, silently
+# flax 0.12.8: an nnx.Param goes into jnp.einsum as it is; .value is
+# deprecated for weight[...], and weight[...] = a keeps the old dtype
+# endregion

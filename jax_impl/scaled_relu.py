@@ -1,0 +1,47 @@
+"""ScaledReLU: a rectifier times a constant.
+
+y = scale * x where x > 0, else 0, with gradient 0 at x = 0;
+NaN stays NaN
+
+Axes:   any
+Params: none
+Raises: TypeError if x is not of a real floating dtype
+Ref:    Nair, Hinton 2010, ICML, section 2
+"""
+
+# region imports
+import jax.numpy as jnp
+from flax import nnx
+
+from jax_impl.checks import check_input
+
+# endregion
+
+
+# region function
+def scaled_relu(x, scale: float = 1.0):
+    check_input("scaled_relu", x, "...")
+    return jnp.where(x <= 0, jnp.zeros_like(x), scale * x)
+
+
+# endregion
+
+
+# region layer
+class ScaledReLU(nnx.Module):
+    def __init__(self, scale: float = 1.0):
+        super().__init__()
+        self.scale = scale
+
+    def __call__(self, x):
+        return scaled_relu(x, self.scale)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = ScaledReLU(scale=0.5)
+    print(layer(jnp.array([-2.0, 0.0, 3.0])))
+# endregion

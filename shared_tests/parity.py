@@ -1,0 +1,252 @@
+"""`make parity`: the four frameworks side by side, one matrix.
+
+Each framework runs in its own environment and process (run.py). This one
+starts them, shows what they are doing, and merges what they report into
+build/parity/results.json, a terminal matrix and build/parity/index.html.
+Exit status 0 only if all four ran to the end and every row passed.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import pathlib
+import signal
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+)
+
+from shared_tests.fixture_files import FIXTURES
+from shared_tests.report import (
+    FRAMEWORKS,
+    html,
+    print_report,
+    succeeded,
+)
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SCHEMA = 1
+STALL_SECONDS = 300  # without a sign of life, a process counts as hung
+
+
+class Column:
+    """What one framework has reported so far."""
+
+    def __init__(self, framework):
+        self.framework = framework
+        self.versions = {}
+        self.sources = {}
+        self.rows = []
+        self.doing = "starting"
+        self.total = None
+        self.started = 0
+        self.finished = False
+        self.error = None
+
+    def take(self, event):
+        word = event.pop("event")
+        if word == "hello":
+            self.total = event["total"]
+            self.versions = event["versions"]
+            self.sources = event["sources"]
+        elif word == "start":
+            self.started += 1
+            what = "{case} ({mode}, {precision})".format(**event)
+            self.doing = f"running {what}"
+        elif word == "row":
+            self.rows.append(event)
+        elif word == "error":
+            self.error = event["message"]
+        elif word == "done":
+            self.finished = True
+            self.doing = "done"
+
+    def status(self):
+        if self.finished:
+            return {
+                "status": "ran",
+                "reason": "",
+                "versions": self.versions,
+            }
+        return {
+            "status": "missing",
+            "reason": self.error or "it never started",
+            "versions": self.versions,
+        }
+
+
+def python_of(framework):
+    return ROOT / ".venv" / framework / "bin" / "python"
+
+
+def environment_error(framework):
+    """Why a framework's environment cannot run, or None."""
+    if (ROOT / ".venv" / framework / ".stamp").exists():
+        return None
+    log = ROOT / "build" / "logs" / f"env-{framework}.log"
+    return f".venv/{framework} could not be built: {last_line(log)}"
+
+
+def last_line(path):
+    if not path.exists():
+        return f"no {path.name}"
+    lines = path.read_text(errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else f"{path.name} is empty"
+
+
+def run_command(framework, fixtures):
+    module = ("-m", "shared_tests.run", framework)
+    return (python_of(framework), *module, "--fixtures", fixtures)
+
+
+async def follow(column, command, log, show, stall=STALL_SECONDS):
+    """Run one framework to its end, whatever that is."""
+    with open(log, "wb") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+            limit=2**24,
+        )
+    hung = False
+    try:
+        while line := await asyncio.wait_for(
+            process.stdout.readline(), stall
+        ):
+            if line.endswith(b"\n"):  # else a crash cut it off
+                column.take(json.loads(line))
+                show(column)
+        code = await asyncio.wait_for(process.wait(), stall)
+    except TimeoutError:
+        hung, code = True, None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if hung or code or not column.finished:
+        column.finished = False
+        column.error = column.error or ending(column, code, hung, log)
+    show(column)
+
+
+def ending(column, code, hung, log):
+    if hung:
+        how = "no sign of life, so it was ended,"
+    elif code < 0:
+        how = f"stopped by {signal.Signals(-code).name}"
+    else:
+        how = f"exit status {code}: {last_line(log)}"
+    return f"{how} while {column.doing}"
+
+
+def progress_display(console):
+    return Progress(
+        TextColumn("{task.fields[framework]:8}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+async def run_all(fixtures, console):
+    logs = ROOT / "build" / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    columns = [Column(framework) for framework in FRAMEWORKS]
+    with progress_display(console) as progress:
+        tasks = {
+            column.framework: progress.add_task(
+                "starting", framework=column.framework, total=None
+            )
+            for column in columns
+        }
+        said = set()
+
+        def show(column):
+            text = column.error or column.doing
+            progress.update(
+                tasks[column.framework],
+                total=column.total,
+                completed=max(
+                    0, column.started - (not column.finished)
+                ),
+                description=text,
+            )
+            over = column.finished or column.error
+            if not console.is_terminal:
+                tenth = 10 * column.started // (column.total or 1)
+                mark = (column.framework, tenth, bool(over))
+                if mark not in said:
+                    said.add(mark)
+                    count = f"{column.started}/{column.total or '?'}"
+                    console.print(
+                        f"{column.framework:8} {count:>8}  {text}",
+                        markup=False,
+                        highlight=False,
+                        soft_wrap=True,
+                    )
+
+        await asyncio.gather(
+            *(
+                follow(column, fixtures, logs, show)
+                for column in columns
+            )
+        )
+    return columns
+
+
+def merge(columns):
+    sources = {}
+    for column in columns:
+        sources |= column.sources
+    return {
+        "schema": SCHEMA,
+        "frameworks": {c.framework: c.status() for c in columns},
+        "sources": dict(sorted(sources.items())),
+        "rows": [row for column in columns for row in column.rows],
+    }
+
+
+def write(path, text):
+    """Whole or not at all: a crash leaves what was there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(text, encoding="utf-8")
+    os.replace(fresh, path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--fixtures", type=pathlib.Path, default=FIXTURES
+    )
+    parser.add_argument(
+        "--output", type=pathlib.Path, default=ROOT / "build" / "parity"
+    )
+    args = parser.parse_args()
+    console = Console()
+    begin = time.monotonic()
+    columns = asyncio.run(run_all(args.fixtures.resolve(), console))
+    results = merge(columns)
+    write(args.output / "results.json", json.dumps(results, indent=1))
+    write(args.output / "index.html", html(results))
+    print_report(results, console)
+    page = os.path.relpath(args.output / "index.html")
+    seconds = time.monotonic() - begin
+    console.print(
+        f"{page} has the details; {seconds:.0f} s", style="dim"
+    )
+    return 0 if succeeded(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

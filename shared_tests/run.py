@@ -1,0 +1,234 @@
+"""The parity run of one framework, in that framework's own environment.
+
+python -m shared_tests.run jax [--fixtures DIR]
+
+Every case in every precision, eager and, where the case says so, compiled,
+is judged against its fixture. Progress and results leave as JSON lines on
+standard output, which parity.py reads:
+    {"event": "hello", "total", "versions", "sources"}
+    {"event": "start", "case", "mode", "precision"}     before each run
+    {"event": "row", ...}                               a row of the report
+    {"event": "error", "message"}                       cannot go on
+    {"event": "done"}
+"""
+
+import argparse
+import importlib
+import json
+import math
+import os
+import pathlib
+import sys
+
+import numpy as np
+
+from shared_tests.cases import CASES
+from shared_tests.fixture_files import (
+    FIXTURES,
+    FixtureError,
+    check_manifest,
+    read_fixture,
+    read_manifest,
+    sha256,
+)
+from shared_tests.verdict import failed, judge
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def precisions(case):
+    """float64 first: a wrong formula shows there without any rounding."""
+    if "low_precision" in case.flags:
+        return ("float64", "float32", "bfloat16", "float16")
+    return ("float64", "float32")
+
+
+def runs():
+    """(case, precision, mode) of everything a framework has to show."""
+    return [
+        (case, precision, mode)
+        for case in CASES
+        for precision in precisions(case)
+        for mode in ("eager", "compiled")
+        if mode == "eager" or "compiled" in case.flags
+    ]
+
+
+def group(fixture, kind):
+    """{name: array} of one kind of key, such as in, param or ref."""
+    head = f"{kind}."
+    return {
+        key.removeprefix(head): array
+        for key, array in fixture.items()
+        if key.startswith(head)
+    }
+
+
+def sigmas(fixture, precision):
+    low = precision in ("bfloat16", "float16")
+    return group(fixture, f"sigma_{precision}" if low else "sigma")
+
+
+def judge_run(adapter, case, precision, mode, fixture):
+    """{array: Verdict} of one case in one precision and mode.
+
+    A NumPy layout, a missing array, an unexpected one and an exception of
+    the framework are verdicts too: nothing that goes wrong is left out.
+    """
+    references = group(fixture, "ref")
+    sigma = sigmas(fixture, precision)
+    inputs = group(fixture, "in")
+    if "non_contiguous" in case.flags:
+        inputs = {n: np.asfortranarray(x) for n, x in inputs.items()}
+    try:
+        built = adapter.build(
+            case.layer, case.config, group(fixture, "param"), precision
+        )
+        results = adapter.run(
+            built,
+            inputs,
+            group(fixture, "cotangent"),
+            mode == "compiled",
+        )
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        return {name: failed(text) for name in references}
+    verdicts = {}
+    for name, reference in references.items():
+        if name in results:
+            verdicts[name] = judge(
+                results[name], reference, sigma[name], precision
+            )
+        else:
+            verdicts[name] = failed("missing from the result")
+    for name in sorted(set(results) - set(references)):
+        verdicts[name] = failed("has no reference")
+    return verdicts
+
+
+def kind(case, array, reference):
+    """output, input_grad, param_grad or integer."""
+    if reference is not None and reference.dtype.kind in "iub":
+        return "integer"
+    side, name = array.split(".", 1)
+    if side == "out":
+        return "output"
+    return "input_grad" if name in case.inputs else "param_grad"
+
+
+def rows(framework, adapter, case, precision, mode, fixture):
+    """The report's rows of one run; one an array."""
+    references = group(fixture, "ref")
+    compiled = mode == "compiled"
+    reason = adapter.unsupported(case.layer, precision, compiled)
+    verdicts = {}
+    if not reason:
+        verdicts = judge_run(adapter, case, precision, mode, fixture)
+    for array in verdicts or references:
+        verdict = verdicts.get(array)
+        reference = references.get(array)
+        size = 0 if reason or reference is None else reference.size
+        row = {
+            "framework": framework,
+            "layer": case.layer,
+            "case": case.name,
+            "mode": mode,
+            "precision": precision,
+            "array": array,
+            "kind": kind(case, array, reference),
+            "elements": int(size),
+        }
+        if reason:
+            row |= {
+                "ratio": None,
+                "verdict": "unsupported",
+                "detail": reason,
+            }
+        else:
+            number = (
+                verdict.ratio if math.isfinite(verdict.ratio) else None
+            )
+            word = "pass" if verdict.passed else "fail"
+            row |= {
+                "ratio": number,
+                "verdict": word,
+                "detail": verdict.detail,
+            }
+        yield row
+
+
+def sources(framework):
+    """SHA-256 of every file of this repo that the run has imported."""
+    own = (f"{framework}_impl", "shared_tests")
+    files = {
+        pathlib.Path(module.__file__)
+        for name, module in sys.modules.items()
+        if name.split(".")[0] in own and module.__file__
+    }
+    return {
+        str(path.relative_to(ROOT)): sha256(path.read_bytes())
+        for path in sorted(files)
+    }
+
+
+def run(framework, fixtures, emit):
+    """Everything one framework has to show; emit takes one dict a call."""
+    try:
+        manifest = read_manifest(fixtures)
+        check_manifest(manifest)
+        adapter = importlib.import_module(f"{framework}_impl.adapter")
+        todo = runs()
+        emit(
+            event="hello",
+            total=len(todo),
+            versions=adapter.versions(),
+            sources=sources(framework),
+        )
+        fixture = {}
+        for case, precision, mode in todo:
+            if case.id not in fixture:
+                fixture = {
+                    case.id: read_fixture(case, manifest, fixtures)
+                }
+            emit(
+                event="start",
+                case=case.id,
+                mode=mode,
+                precision=precision,
+            )
+            for row in rows(
+                framework,
+                adapter,
+                case,
+                precision,
+                mode,
+                fixture[case.id],
+            ):
+                emit(event="row", **row)
+    except (FixtureError, ImportError) as error:
+        emit(event="error", message=f"{type(error).__name__}: {error}")
+        return 1
+    emit(event="done")
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("framework")
+    parser.add_argument(
+        "--fixtures", type=pathlib.Path, default=FIXTURES
+    )
+    args = parser.parse_args()
+    # libraries may print: only JSON lines may reach the real stdout
+    with os.fdopen(os.dup(1), "w") as events:
+        os.dup2(2, 1)
+
+        def emit(**event):
+            events.write(json.dumps(event, allow_nan=False) + "\n")
+            events.flush()
+
+        return run(args.framework, args.fixtures, emit)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

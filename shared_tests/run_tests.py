@@ -1,0 +1,109 @@
+"""`make test-all`: pytest in every environment, one table.
+
+Exit status 0 only if every environment exists, ran at least one test, and
+nothing failed or was skipped.
+"""
+
+import asyncio
+import os
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+
+from rich.console import Console
+from rich.table import Table
+
+from shared_tests.parity import ROOT, environment_error, python_of
+from shared_tests.report import FRAMEWORKS
+
+ENVIRONMENTS = ("tools", *FRAMEWORKS)
+COUNTS = ("ran", "failed", "skipped")
+
+
+def read_counts(path):
+    """{"ran", "failed", "skipped"} from a JUnit XML file of pytest."""
+    suites = ElementTree.parse(path).getroot().iter("testsuite")
+    totals = dict.fromkeys(COUNTS, 0)
+    for suite in suites:
+        number = {k: int(v) for k, v in suite.items() if v.isdigit()}
+        totals["skipped"] += number["skipped"]
+        totals["failed"] += number["failures"] + number["errors"]
+        totals["ran"] += number["tests"] - number["skipped"]
+    return totals
+
+
+async def run_pytest(framework, slots, console):
+    """(counts, what went wrong or "") of one environment."""
+    none = dict.fromkeys(COUNTS, 0)
+    error = environment_error(framework)
+    if error:
+        return none, error
+    folder = ROOT / "build" / "tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    report = folder / f"{framework}.xml"
+    report.unlink(missing_ok=True)
+    async with slots:
+        console.print(f"{framework}: running", style="dim")
+        begin = time.monotonic()
+        process = await asyncio.create_subprocess_exec(
+            *(python_of(framework), "-m", "pytest", "--color=no"),
+            *(f"--framework={framework}", f"--junitxml={report}"),
+            "shared_tests",
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+    seconds = time.monotonic() - begin
+    text = output.decode(errors="replace").strip()
+    last = text.splitlines()[-1] if text else "no output"
+    shown = text if process.returncode else last
+    console.print(
+        f"{framework}: {shown}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    if not report.exists():
+        return none, f"pytest ended with {process.returncode}: {last}"
+    counts = read_counts(report)
+    if process.returncode and not counts["failed"]:
+        return counts, f"pytest ended with {process.returncode}: {last}"
+    return counts, "" if counts[
+        "ran"
+    ] else f"ran no test in {seconds:.0f} s"
+
+
+async def run_all(console):
+    slots = asyncio.Semaphore(os.cpu_count() or 1)
+    answers = await asyncio.gather(
+        *(run_pytest(fw, slots, console) for fw in ENVIRONMENTS)
+    )
+    return dict(zip(ENVIRONMENTS, answers))
+
+
+def main():
+    console = Console()
+    answers = asyncio.run(run_all(console))
+    table = Table(title="tests")
+    table.add_column("environment")
+    for name in COUNTS:
+        table.add_column(name, justify="right")
+    table.add_column("missing")
+    for framework, (counts, wrong) in answers.items():
+        numbers = [str(counts[name]) for name in COUNTS]
+        table.add_row(framework, *numbers, wrong)
+    console.print(table)
+    total = {n: sum(c[n] for c, _ in answers.values()) for n in COUNTS}
+    missing = [fw for fw, (_, wrong) in answers.items() if wrong]
+    passed = total["ran"] - total["failed"]
+    print(
+        f"{passed} passed, {total['failed'] + len(missing)} failed, "
+        f"{total['skipped']} skipped"
+    )
+    bad = total["failed"] or total["skipped"] or missing
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

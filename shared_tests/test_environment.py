@@ -1,0 +1,40 @@
+"""An environment holds just what its requirements file pins."""
+
+import re
+from importlib.metadata import distributions
+
+from shared_tests.run import ROOT
+
+# what torch brings along where it is built for a GPU
+CUDA = re.compile(r"(nvidia|cuda)[-_]|triton$|pip$")
+
+
+def pins(framework):
+    folder = (
+        "shared_tests" if framework == "tools" else f"{framework}_impl"
+    )
+    lines = (
+        (ROOT / folder / "requirements.txt").read_text().splitlines()
+    )
+    return dict(
+        line.split(";")[0].strip().split("==") for line in lines
+    )
+
+
+def test_the_environment_is_what_is_pinned(framework):
+    want = pins(framework)
+    have = {
+        re.sub(r"[-_.]+", "-", d.metadata["Name"]).lower(): d.version
+        for d in distributions()
+        if not CUDA.match(d.metadata["Name"])
+    }
+    if framework == "tf":  # one of the two, by platform
+        want.pop(
+            "tensorflow"
+            if "tensorflow-cpu" in have
+            else "tensorflow-cpu"
+        )
+    have = {
+        name: version.split("+")[0] for name, version in have.items()
+    }
+    assert have == want

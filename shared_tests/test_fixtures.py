@@ -1,0 +1,164 @@
+"""Fixtures: tampered, cut off or stale is a clear error, never a pass."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from shared_tests import fixture_files
+from shared_tests.cases import CASES, normal
+from shared_tests.fixture_files import (
+    FIXTURES,
+    FixtureError,
+    check_manifest,
+    read_fixture,
+    read_manifest,
+    recover,
+    write_fixtures,
+)
+
+CASE = CASES[0]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return shutil.copytree(FIXTURES, tmp_path / "fixtures")
+
+
+def refused(*words):
+    return pytest.raises(FixtureError, match="(?s)" + ".*".join(words))
+
+
+def test_the_committed_fixtures_are_whole():
+    manifest = read_manifest()
+    check_manifest(manifest)
+    for case in CASES:
+        assert read_fixture(case, manifest)
+    files = {path.stem for path in FIXTURES.glob("*.safetensors")}
+    assert files == {case.id for case in CASES}
+
+
+def test_the_committed_fixtures_are_small():
+    size = sum(path.stat().st_size for path in FIXTURES.iterdir())
+    assert size < 10e6
+
+
+def test_one_changed_byte(folder):
+    path = folder / f"{CASE.id}.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with refused(CASE.id, "SHA-256 expected", "got", "make fixtures"):
+        read_fixture(CASE, read_manifest(folder), folder)
+
+
+def test_cut_off(folder):
+    path = folder / f"{CASE.id}.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with refused(CASE.id, "cut off", "make fixtures"):
+        read_fixture(CASE, read_manifest(folder), folder)
+
+
+def test_missing_file(folder):
+    (folder / f"{CASE.id}.safetensors").unlink()
+    with refused(CASE.id, "is missing", "make fixtures"):
+        read_fixture(CASE, read_manifest(folder), folder)
+
+
+def test_missing_manifest(folder):
+    (folder / "manifest.json").unlink()
+    with refused("manifest.json is missing", "make fixtures"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"seed": 1}'])
+def test_damaged_manifest(folder, text):
+    (folder / "manifest.json").write_text(text)
+    with refused("manifest.json is damaged", "make fixtures"):
+        read_manifest(folder)
+
+
+def test_another_schema(folder):
+    manifest = read_manifest(folder) | {"schema": 0}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with refused("schema 0, expected 1"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        dict(config=dict(scale=2.0)),
+        dict(inputs=dict(x=normal(5, 8))),
+        dict(flags=frozenset({"basic"})),
+    ],
+)
+def test_an_edited_row_makes_its_fixture_stale(monkeypatch, change):
+    edited = [CASE._replace(**change), *CASES[1:]]
+    monkeypatch.setattr(fixture_files, "CASES", edited)
+    with refused("stale fixture", CASE.id, "cases.py", "make fixtures"):
+        check_manifest(read_manifest())
+
+
+def test_a_new_row_has_no_fixture_yet(monkeypatch):
+    new = CASE._replace(name="new")
+    monkeypatch.setattr(fixture_files, "CASES", [*CASES, new])
+    with refused(new.id, "has no fixture", "make fixtures"):
+        check_manifest(read_manifest())
+
+
+def test_a_removed_row_leaves_a_fixture_behind(monkeypatch):
+    monkeypatch.setattr(fixture_files, "CASES", CASES[1:])
+    with refused("without a row", CASE.id, "make fixtures"):
+        check_manifest(read_manifest())
+
+
+def test_a_changed_budget_makes_all_of_them_stale(monkeypatch):
+    digests = dict.fromkeys(fixture_files.MAKERS, "0" * 64)
+    monkeypatch.setattr(fixture_files, "maker_digests", lambda: digests)
+    with refused(
+        "stale fixtures", "budget.py changed", "make fixtures"
+    ):
+        check_manifest(read_manifest())
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    folder = tmp_path / "fixtures"
+    square = np.arange(6.0).reshape(2, 3)
+    arrays = {
+        "ref.fortran": np.asfortranarray(square),
+        "ref.transposed": square.T,
+        "ref.column": square[:, 1:2],
+        "ref.scalar": np.array(3.0),
+        "ref.empty": np.zeros((0, 3), np.float32),
+    }
+    write_fixtures({CASE.id: arrays}, 1, {}, folder)
+    back = read_fixture(CASE, read_manifest(folder), folder)
+    assert back.keys() == arrays.keys()
+    for key, array in arrays.items():
+        assert back[key].dtype == array.dtype
+        assert back[key].shape == array.shape
+        assert np.array_equal(back[key], array)
+
+
+def test_a_crash_leaves_the_last_good_state(folder, monkeypatch):
+    before = read_manifest(folder)
+    arrays = {CASE.id: {"ref.out.y": np.zeros(3)}}
+
+    def crash(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(fixture_files, "save", crash)
+    with pytest.raises(OSError, match="disk full"):
+        write_fixtures(arrays, 1, {}, folder)
+    assert read_manifest(folder) == before
+    assert len(list(folder.iterdir())) == len(CASES) + 1
+
+
+def test_a_crash_between_the_renames_is_undone(folder):
+    before = read_manifest(folder)
+    folder.rename(folder.with_name(".fixtures.old"))
+    assert not folder.exists()
+    recover(folder)
+    assert read_manifest(folder) == before

@@ -1,0 +1,72 @@
+"""One framework, eager: every case, in every precision, within budget."""
+
+import runpy
+import shutil
+
+import pytest
+
+from shared_tests.cases import CASES
+from shared_tests.fixture_files import read_fixture, read_manifest
+from shared_tests.run import ROOT, judge_run, precisions
+
+PAGES = ("bilinear", "centered", "half_spectrum", "linear", "mlp")
+PAGES = (*PAGES, "scaled_relu")
+PRECISIONS = ("float64", "float32", "bfloat16", "float16")
+LAYERS = sorted({case.layer for case in CASES})
+
+# What a framework may decline, all of it: anything else has to run.
+DECLINED = {
+    "pytorch": {("HalfSpectrum", p, False) for p in PRECISIONS[2:]},
+    "jax": {("HalfSpectrum", p, False) for p in PRECISIONS[2:]},
+    "tf": {("HalfSpectrum", p, False) for p in PRECISIONS[2:]},
+    "mxnet": {("HalfSpectrum", "float16", False)}
+    | {(layer, "bfloat16", False) for layer in LAYERS}
+    | {(layer, p, True) for layer in LAYERS for p in PRECISIONS},
+}
+
+
+@pytest.mark.parametrize(
+    "case, precision",
+    [(c, p) for c in CASES for p in precisions(c)],
+    ids=lambda value: getattr(value, "id", value),
+)
+def test_within_budget(adapter, framework, case, precision):
+    if (case.layer, precision, False) in DECLINED[framework]:
+        with pytest.raises(NotImplementedError):
+            built = adapter.build(
+                case.layer, case.config, {}, precision
+            )
+            adapter.run(built, {})
+        return
+    fixture = read_fixture(case, read_manifest())
+    verdicts = judge_run(adapter, case, precision, "eager", fixture)
+    wrong = {k: v.detail for k, v in verdicts.items() if not v.passed}
+    assert verdicts and not wrong
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_what_is_declined(
+    adapter, framework, layer, precision, compiled
+):
+    reason = adapter.unsupported(layer, precision, compiled)
+    if compiled and framework == "pytorch" and not shutil.which("g++"):
+        assert "C++ compiler" in reason
+        return
+    declined = DECLINED[framework]
+    either = (layer, precision, False) in declined
+    either = either or (layer, precision, compiled) in declined
+    assert bool(reason) == either, reason
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_try_region_runs(framework, page, capsys):
+    path = ROOT / f"{framework}_impl" / f"{page}.py"
+    runpy.run_path(str(path), run_name="__main__")
+    assert capsys.readouterr().out.strip()
+
+
+def test_public_names(package):
+    for name in package.__all__:
+        assert callable(getattr(package, name))

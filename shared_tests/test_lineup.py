@@ -1,0 +1,175 @@
+"""The line-up: four pages that differ only where the frameworks do.
+
+Needs no framework: the pages are read, not imported.
+"""
+
+import ast
+import re
+
+import pytest
+
+from shared_tests.report import FRAMEWORKS
+from shared_tests.run import ROOT
+
+REGIONS = (
+    "imports",
+    "gradient rule",
+    "function",
+    "layer",
+    "try",
+    "what differs here",
+)
+NOT_PAGES = {"__init__.py", "adapter.py"}
+# files that one framework alone needs
+ALONE = {"jax": {"linen.py"}, "mxnet": {"custom_function.py"}}
+OTHERS = FRAMEWORKS[1:]
+
+
+def files(framework):
+    folder = ROOT / f"{framework}_impl"
+    return {path.name for path in folder.glob("*.py")}
+
+
+PAGES = sorted(files("pytorch") - NOT_PAGES)
+EVERY_PAGE = pytest.mark.parametrize("page", PAGES)
+EVERY_OTHER = pytest.mark.parametrize("framework", OTHERS)
+EVERY_FRAMEWORK = pytest.mark.parametrize("framework", FRAMEWORKS)
+
+
+def source(framework, page):
+    return (ROOT / f"{framework}_impl" / page).read_text()
+
+
+def tree(framework, page):
+    return ast.parse(source(framework, page))
+
+
+def header(framework, page):
+    """The docstring, byte for byte as it stands in the file."""
+    return source(framework, page).split('"""')[1]
+
+
+def regions(framework, page):
+    """Region names in order; every one must be closed, none nested."""
+    names, inside = [], None
+    for line in source(framework, page).splitlines():
+        if line.startswith("# region "):
+            assert inside is None, f"{line} inside {inside}"
+            inside = line.removeprefix("# region ")
+            names.append(inside)
+        elif line == "# endregion":
+            assert inside is not None, "endregion without a region"
+            inside = None
+        elif inside is None and names:
+            assert not line.strip(), f"outside every region: {line}"
+    assert inside is None, f"{inside} is not closed"
+    return names
+
+
+def definitions(framework, page):
+    """[(name, argument names with defaults)] of functions and layers."""
+    found = []
+    for node in tree(framework, page).body:
+        if isinstance(node, ast.FunctionDef):
+            found.append((node.name, arguments(node)))
+        if isinstance(node, ast.ClassDef):
+            made = [
+                arguments(inner)
+                for inner in node.body
+                if isinstance(inner, ast.FunctionDef)
+                and inner.name == "__init__"
+            ]
+            found.append((node.name, made[0] if made else []))
+    return found
+
+
+def arguments(function):
+    """Names, hints and defaults, less the two declared exceptions."""
+    text = ast.unparse(function.args)
+    text = re.sub(r"(, \*)?, rngs$", "", text)  # NNX: keyword, last
+    return re.sub(r", \*\*kwargs$", "", text)  # Keras, Gluon: last
+
+
+@EVERY_OTHER
+def test_same_files(framework):
+    alone = ALONE.get(framework, set())
+    assert files(framework) - alone == files("pytorch")
+
+
+@EVERY_OTHER
+def test_same_public_names_in_the_same_order(framework):
+    def exported(name):
+        for node in tree(name, "__init__.py").body:
+            if ast.unparse(node).startswith("__all__ ="):
+                return ast.literal_eval(node.value)
+        return None
+
+    assert exported(framework) == exported("pytorch") is not None
+
+
+@EVERY_PAGE
+@EVERY_OTHER
+def test_same_header(framework, page):
+    assert header(framework, page) == header("pytorch", page)
+
+
+@EVERY_PAGE
+def test_a_short_header(page):
+    assert len(header("pytorch", page).splitlines()) <= 16
+
+
+@EVERY_PAGE
+@EVERY_FRAMEWORK
+def test_regions(framework, page):
+    names = regions(framework, page)
+    order = [REGIONS.index(name) for name in names]
+    assert order == sorted(set(order))
+    if framework == "pytorch":
+        assert "what differs here" not in names
+    common = [n for n in names if n != "what differs here"]
+    assert common == regions("pytorch", page)
+
+
+@EVERY_PAGE
+@EVERY_FRAMEWORK
+def test_what_differs_is_short_and_only_comments(framework, page):
+    text = source(framework, page)
+    if "# region what differs here" in text:
+        last = text.split("# region what differs here\n")[1]
+        lines = last.removesuffix("# endregion\n").splitlines()
+        assert 0 < len(lines) <= 6
+        assert all(line.startswith("# ") for line in lines)
+
+
+@EVERY_PAGE
+@EVERY_OTHER
+def test_same_definitions_and_arguments(framework, page):
+    assert definitions(framework, page) == definitions("pytorch", page)
+
+
+@EVERY_PAGE
+@EVERY_FRAMEWORK
+def test_page_size(framework, page):
+    lines = source(framework, page).splitlines()
+    assert len(lines) <= 120
+    assert max(map(len, lines)) <= 72
+
+
+@EVERY_OTHER
+def test_the_adapters_have_the_same_functions(framework):
+    def public(name):
+        return {n for n, _ in definitions(name, "adapter.py")}
+
+    assert public("pytorch") <= public(framework)
+
+
+@EVERY_FRAMEWORK
+def test_nothing_shared_between_the_folders(framework):
+    """A shared core would erase the comparison."""
+    for page in files(framework):
+        for node in ast.walk(tree(framework, page)):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                first = node.module.split(".")[0]
+                assert first != "shared_tests"
+                if first.endswith("_impl"):
+                    assert first == f"{framework}_impl"

@@ -1,0 +1,233 @@
+"""The parity run's own behaviour: crashes, missing columns, the report."""
+
+import asyncio
+import json
+import sys
+
+import pytest
+from rich.console import Console
+
+from shared_tests import parity
+from shared_tests.parity import Column, follow, merge, write
+from shared_tests.report import (
+    FRAMEWORKS,
+    closing_line,
+    html,
+    print_report,
+    succeeded,
+)
+
+
+def row(**changes):
+    return {
+        "framework": "pytorch",
+        "layer": "Linear",
+        "case": "basic",
+        "mode": "eager",
+        "precision": "float32",
+        "array": "grad.weight",
+        "kind": "param_grad",
+        "elements": 21,
+        "ratio": 0.25,
+        "verdict": "pass",
+        "detail": "",
+    } | changes
+
+
+def results(rows, **states):
+    ran = {
+        "status": "ran",
+        "reason": "",
+        "versions": {"torch": "2.13.0"},
+    }
+    frameworks = dict.fromkeys(FRAMEWORKS, ran) | states
+    return {
+        "schema": 1,
+        "frameworks": frameworks,
+        "sources": {},
+        "rows": rows,
+    }
+
+
+GOOD = [row(framework=fw) for fw in FRAMEWORKS]
+BAD = row(
+    framework="jax",
+    ratio=3.5,
+    verdict="fail",
+    detail="at [2, 5]: got 1, expected 2, allowed error 0.1",
+)
+GONE = {
+    "status": "missing",
+    "reason": "stopped by SIGKILL",
+    "versions": {},
+}
+
+
+def terminal(answer):
+    console = Console(width=200, record=True, quiet=True)
+    console.quiet = False
+    with console.capture() as capture:
+        print_report(answer, console)
+    return capture.get()
+
+
+def test_all_within_budget():
+    answer = results(GOOD)
+    assert succeeded(answer)
+    assert "0 failures" in terminal(answer)
+    assert "all within budget" in html(answer)
+
+
+def test_one_failure_is_named_everywhere():
+    answer = results([*GOOD, BAD])
+    assert not succeeded(answer)
+    for text in (terminal(answer), html(answer)):
+        assert "jax Linear-basic grad.weight (eager, float32" in text
+        assert "at [2, 5]: got 1, expected 2, allowed error 0.1" in text
+        assert "✗ 3.50" in text
+
+
+def test_a_missing_framework_is_a_failure():
+    answer = results(GOOD[:3], mxnet=GONE)
+    assert not succeeded(answer)
+    assert "MXNet is missing: stopped by SIGKILL" in terminal(answer)
+    assert "MXNet is missing: stopped by SIGKILL" in html(answer)
+
+
+def test_a_framework_that_was_never_started_is_a_failure():
+    answer = results(GOOD)
+    del answer["frameworks"]["tf"]
+    assert not succeeded(answer)
+
+
+def test_unsupported_is_shown_with_its_reason():
+    only = row(verdict="unsupported", ratio=None, detail="no bfloat16")
+    answer = results([only])
+    assert succeeded(answer)
+    assert "n/a: no bfloat16" in terminal(answer)
+    assert "no bfloat16" in html(answer)
+
+
+def test_a_failure_without_a_number_is_not_hidden_by_one_with():
+    nan = row(verdict="fail", ratio=None, detail="at [0]: got nan")
+    assert "✗" in terminal(results([row(), nan]))
+
+
+def test_the_page_loads_nothing():
+    page = html(results([*GOOD, BAD]))
+    assert "http" not in page and "src=" not in page
+    assert page.count("<td") and "<script" not in page
+
+
+def test_the_page_escapes_what_frameworks_say():
+    page = html(
+        results([row(verdict="fail", detail="<script>x</script>")])
+    )
+    assert "<script>" not in page
+
+
+def test_the_closing_line_counts():
+    line = closing_line(results([*GOOD, BAD]))
+    assert line.startswith(
+        "105 element comparisons in 5 arrays, 4 of 4"
+    )
+    assert "worst ratio 3.50 (JAX Linear-basic grad.weight)" in line
+
+
+HELLO = {"event": "hello", "total": 2, "versions": {}, "sources": {}}
+START = {
+    "event": "start",
+    "case": "Linear-basic",
+    "mode": "eager",
+    "precision": "float32",
+}
+ROW = {"event": "row", **row()}
+DONE = {"event": "done"}
+
+
+def play(tmp_path, *events, end="", stall=20):
+    """A process that reports these events and then does `end`."""
+    lines = "".join(
+        f"print({json.dumps(e)!r}, flush=True)\n" for e in events
+    )
+    command = (
+        sys.executable,
+        "-c",
+        f"import os, sys, time\n{lines}{end}",
+    )
+    column = Column("mxnet")
+    log = tmp_path / "mxnet.log"
+    asyncio.run(follow(column, command, log, lambda _: None, stall))
+    return column
+
+
+def test_a_run_to_the_end(tmp_path):
+    column = play(tmp_path, HELLO, START, ROW, DONE)
+    assert column.status()["status"] == "ran"
+    assert len(column.rows) == 1
+
+
+@pytest.mark.parametrize(
+    "end, words",
+    [
+        ("os.kill(os.getpid(), 9)", "stopped by SIGKILL"),
+        ("os.kill(os.getpid(), 8)", "stopped by SIGFPE"),
+        ("sys.exit('out of memory')", "exit status 1: out of memory"),
+        ("", "exit status 0"),
+        ('sys.stdout.write(\'{"event": "do\')', "exit status 0"),
+    ],
+)
+def test_a_run_that_ends_early_says_where(tmp_path, end, words):
+    column = play(tmp_path, HELLO, START, ROW, START, end=end)
+    state = column.status()
+    assert state["status"] == "missing"
+    assert words in state["reason"]
+    where = "while running Linear-basic (eager, float32)"
+    assert where in state["reason"]
+    assert len(column.rows) == 1, "what it had reported is kept"
+    assert not succeeded(merge([column]))
+
+
+def test_a_crash_after_the_last_row_is_not_a_success(tmp_path):
+    column = play(tmp_path, HELLO, DONE, end="os.kill(os.getpid(), 11)")
+    assert column.status()["status"] == "missing"
+    assert "SIGSEGV" in column.status()["reason"]
+
+
+def test_a_hung_run_is_ended(tmp_path):
+    column = play(tmp_path, HELLO, START, end="time.sleep(60)", stall=1)
+    assert "no sign of life" in column.status()["reason"]
+    assert "Linear-basic" in column.status()["reason"]
+
+
+def test_what_a_framework_says_itself_comes_first(tmp_path):
+    error = {
+        "event": "error",
+        "message": "FixtureError: run `make fixtures`",
+    }
+    column = play(tmp_path, error, end="sys.exit(1)")
+    assert (
+        column.status()["reason"] == "FixtureError: run `make fixtures`"
+    )
+
+
+def test_an_environment_that_could_not_be_built(tmp_path, monkeypatch):
+    monkeypatch.setattr(parity, "ROOT", tmp_path)
+    logs = tmp_path / "build" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "env-tf.log").write_text("a\nno matching distribution\n")
+    assert "no matching distribution" in parity.environment_error("tf")
+    assert "env-jax.log" in parity.environment_error("jax")
+
+
+def test_reports_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "parity" / "results.json"
+    write(path, "old")
+
+    def crash(*args):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(parity.os, "replace", crash)
+    with pytest.raises(OSError, match="disk full"):
+        write(path, "new")
+    assert path.read_text() == "old"
