@@ -9,8 +9,11 @@ from shared_tests.cases import CASES
 from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.run import ROOT, judge_run, precisions
 
-PAGES = ("bilinear", "centered", "half_spectrum", "linear", "mlp")
-PAGES = (*PAGES, "scaled_relu")
+PAGES = sorted(
+    path.stem
+    for path in (ROOT / "pytorch_impl").glob("*.py")
+    if "# region try" in path.read_text()
+)
 PRECISIONS = ("float64", "float32", "bfloat16", "float16")
 LAYERS = sorted({case.layer for case in CASES})
 

@@ -1,0 +1,199 @@
+"""NumPy in, NumPy out: how shared_tests drives TensorFlow.
+
+build(layer, config, params, precision) -> Built
+run(built, inputs, cotangents, compiled) -> {"out.y": ndarray, ...}
+unsupported(layer, precision, compiled) -> the reason, or None
+versions() -> {package: version}
+
+layer is a public class or function name of tf_impl; params maps
+parameter names to arrays; a result holds out.<name> and, given
+cotangents, grad.<input or parameter name>, in the built precision.
+Raises: ValueError, TypeError for unknown layers and precisions, wrong
+    parameter names, shapes or dtypes, naming expected and got;
+    NotImplementedError for what this framework does not have;
+    RuntimeError for a gradient that TensorFlow calls unconnected
+"""
+
+# region imports
+import functools
+import inspect
+import platform
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+import tf_impl
+from tf_impl.checks import check_shape
+
+# endregion
+
+
+# region tables
+PRECISIONS = {
+    "float64": tf.float64,
+    "float32": tf.float32,
+    "bfloat16": tf.bfloat16,
+    "float16": tf.float16,
+}
+NO_FFT = "tf.signal.rfft has no bfloat16 and no float16"
+UNSUPPORTED = {
+    ("HalfSpectrum", "bfloat16"): NO_FFT,
+    ("HalfSpectrum", "float16"): NO_FFT,
+}
+# endregion
+
+
+# region built
+class Built(NamedTuple):
+    name: str
+    call: object
+    params: dict
+    precision: str
+
+
+# endregion
+
+
+# region function
+def build(layer, config, params, precision="float32"):
+    if layer not in tf_impl.__all__:
+        known = ", ".join(tf_impl.__all__)
+        raise ValueError(
+            f"layer expected one of {known}, got {layer!r}"
+        )
+    if precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise ValueError(
+            f"precision expected one of {known}, got {precision!r}"
+        )
+    make = getattr(tf_impl, layer)
+    if not inspect.isclass(make):
+        check_params(layer, {}, params)
+        call = functools.partial(make, **config)
+        return Built(layer, call, {}, precision)
+    module = construct(layer, config, precision)
+    own = dict(named_parameters(module))
+    check_params(
+        layer, {n: tuple(p.shape) for n, p in own.items()}, params
+    )
+    for name, value in params.items():
+        own[name].assign(to_tensor(value, precision))
+    return Built(layer, module, own, precision)
+
+
+def run(built, inputs, cotangents=None, compiled=False):
+    reason = unsupported(built.name, built.precision, compiled)
+    if reason:
+        raise NotImplementedError(reason)
+    xs = {n: to_tensor(x, built.precision) for n, x in inputs.items()}
+    moving = [n for n, x in xs.items() if x.dtype.is_floating]
+    names = [*moving, *built.params]
+
+    def forward_backward(xs, upstream):
+        sources = [*(xs[n] for n in moving), *built.params.values()]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(sources)
+            y = built.call(**xs)
+        if upstream is None:
+            return y, []
+        grads = tape.gradient(y, sources, output_gradients=upstream)
+        for name, grad in zip(names, grads):
+            if grad is None:
+                raise RuntimeError(
+                    f"{built.name}: grad.{name} expected a gradient,"
+                    " got None: y does not depend on it"
+                )
+        return y, grads
+
+    call, upstream = forward_backward, None
+    if cotangents is not None:
+        upstream = to_tensor(cotangents["y"], built.precision)
+    if compiled:
+        call = tf.function(call, jit_compile=True, autograph=False)
+        call = call.get_concrete_function(xs, upstream)
+    y, grads = call(xs, upstream)
+    results = {"out.y": to_numpy(y)}
+    for name, grad in zip(names, grads):
+        results[f"grad.{name}"] = to_numpy(grad)
+    return results
+
+
+def shapes(layer, config):
+    """Parameter names and shapes: the checkpoint format of a layer."""
+    module = construct(layer, config, "float32")
+    return {n: tuple(p.shape) for n, p in named_parameters(module)}
+
+
+def unsupported(layer, precision, compiled=False):
+    return UNSUPPORTED.get((layer, precision))
+
+
+def versions():
+    return {
+        "tensorflow": tf.__version__,
+        "keras": tf.keras.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def check_params(layer, shapes, params):
+    if set(shapes) != set(params):
+        want, got = sorted(shapes), sorted(params)
+        raise ValueError(f"{layer}: params expected {want}, got {got}")
+    for name, value in params.items():
+        dtype = np.asarray(value).dtype
+        if dtype.name not in PRECISIONS:
+            want = "a real floating dtype"
+            raise TypeError(
+                f"{layer}.{name} expected {want}, got {dtype.name}"
+            )
+        sizes = {
+            f"axis{i}": size for i, size in enumerate(shapes[name])
+        }
+        axes = " ".join(sizes)
+        check_shape(f"{layer}.{name}", np.shape(value), axes, **sizes)
+
+
+def to_tensor(value, precision):
+    value = np.asarray(value)
+    if value.dtype.name in PRECISIONS:
+        dtype = PRECISIONS[precision].as_numpy_dtype
+        value = value.astype(np.float64).astype(dtype)
+    return tf.constant(value)  # copied to C order: tensors are dense
+
+
+def to_numpy(tensor):
+    return tensor.numpy()
+
+
+def construct(layer, config, precision):
+    """The layer; its sublayers too must have the precision's policy."""
+    make = getattr(tf_impl, layer)
+    known = list(inspect.signature(make).parameters)[:-1]  # no kwargs
+    if not set(config) <= set(known):
+        got = sorted(config)
+        raise TypeError(f"{layer}: config expected {known}, got {got}")
+    before = tf.keras.config.dtype_policy()
+    tf.keras.config.set_dtype_policy(precision)
+    try:
+        return make(**config)
+    finally:
+        tf.keras.config.set_dtype_policy(before)
+
+
+def named_parameters(layer, prefix=""):
+    """Names from attributes, as in PyTorch: Keras' own paths hold
+    automatic layer names instead."""
+    for attribute, value in vars(layer).items():
+        name = f"{prefix}{attribute}"
+        if attribute.startswith("_"):
+            continue
+        if isinstance(value, tf.keras.layers.Layer):
+            yield from named_parameters(value, f"{name}.")
+        elif isinstance(value, tf.keras.Variable) and value.trainable:
+            yield name, value.value
+
+
+# endregion

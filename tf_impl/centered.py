@@ -1,0 +1,50 @@
+"""Centered: subtract the mean of all elements.
+
+y_n = x_n - (1/N) sum_m x_m
+
+Axes:   N, M every element of x, whatever its shape
+Params: none
+Raises: TypeError if x is not of a real floating dtype
+Ref:    Zhang, Lipton, Li, Smola 2023, Dive into Deep Learning, 6.5.1
+"""
+
+# region imports
+import tensorflow as tf
+
+from tf_impl.checks import check_input
+
+# endregion
+
+
+# region function
+def centered(x):
+    check_input("centered", x, "...")
+    return x - tf.reduce_mean(x)
+
+
+# endregion
+
+
+# region layer
+class CenteredLayer(tf.keras.layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+
+    def call(self, x):
+        return centered(x)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = CenteredLayer()
+    print(layer(tf.constant([1.0, 2.0, 6.0])))
+# endregion
+
+
+# region what differs here
+# keras 3.15.1: a layer casts a floating x to its own dtype, float32
+# unless dtype= or the global policy says otherwise
+# endregion

@@ -1,0 +1,58 @@
+"""HalfSpectrum: the first half of the discrete Fourier transform.
+
+X_f = sum_n x_n exp(-2 pi i f n / N),  f = 0 .. floor(N/2)
+output (re X_f, im X_f), not normalised
+
+Axes:   N samples, F = floor(N/2) + 1 bins, 2 (re, im), ... leading
+Params: none
+Raises: TypeError if x is not float32 or float64
+        ValueError if x has no last axis, or an empty one
+Ref:    Cooley, Tukey 1965, Math. Comp. 19, eq. 1
+"""
+
+# region imports
+import tensorflow as tf
+
+from tf_impl.checks import check_input
+
+# endregion
+
+
+# region function
+def half_spectrum(x):
+    check_input(
+        "half_spectrum", x, "... N", only=("float32", "float64")
+    )
+    if x.shape[-1] == 0:
+        got = tuple(x.shape)
+        raise ValueError(f"half_spectrum: x expected N >= 1, got {got}")
+    y = tf.signal.rfft(x)  # ... F
+    return tf.stack((tf.math.real(y), tf.math.imag(y)), -1)  # ... F 2
+
+
+# endregion
+
+
+# region layer
+class HalfSpectrum(tf.keras.layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+
+    def call(self, x):
+        return half_spectrum(x)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = HalfSpectrum()
+    print(layer(tf.constant([1.0, 0.0, 0.0, 0.0])))
+# endregion
+
+
+# region what differs here
+# keras 3.15.1: without autocast=False the layer would cast a float16
+# x to float32 unseen, and a float64 one too
+# endregion

@@ -1,0 +1,59 @@
+"""MLP: two linear layers with a scaled rectifier between them.
+
+h_j = sum_i x_i W1_ji + b1_j;  a_j = scale * max(h_j, 0)
+y_o = sum_j a_j W2_oj + b2_o
+
+Axes:   I input_size, J hidden_size, O output_size, ... leading axes
+Params: layer1.weight (J, I), layer1.bias (J)
+        layer2.weight (O, J), layer2.bias (O)
+Raises: TypeError if x is not of a real floating dtype
+        ValueError if x is not (..., I)
+Ref:    Rumelhart, Hinton, Williams 1986, Nature 323, eq. 1
+"""
+
+# region imports
+import tensorflow as tf
+
+from tf_impl.linear import Linear
+from tf_impl.scaled_relu import ScaledReLU
+
+# endregion
+
+
+# region layer
+class MLP(tf.keras.layers.Layer):
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        scale: float = 0.5,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        policy = self.dtype_policy
+        self.layer1 = Linear(input_size, hidden_size, dtype=policy)
+        self.relu = ScaledReLU(scale, dtype=policy)
+        self.layer2 = Linear(hidden_size, output_size, dtype=policy)
+
+    def call(self, x):
+        h = self.layer1(x)  # ... J
+        a = self.relu(h)
+        return self.layer2(a)  # ... O
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = MLP(input_size=3, hidden_size=5, output_size=2)
+    y = layer(tf.ones((4, 3)))
+    print(y.shape)
+# endregion
+
+
+# region what differs here
+# keras 3.15.1: sublayers follow the global dtype policy, not that of
+# the layer which holds them: it is handed on
+# endregion

@@ -1,0 +1,52 @@
+"""ScaledReLU: a rectifier times a constant.
+
+y = scale * x where x > 0, else 0, with gradient 0 at x = 0;
+NaN stays NaN
+
+Axes:   any
+Params: none
+Raises: TypeError if x is not of a real floating dtype
+Ref:    Nair, Hinton 2010, ICML, section 2
+"""
+
+# region imports
+import tensorflow as tf
+
+from tf_impl.checks import check_input
+
+# endregion
+
+
+# region function
+def scaled_relu(x, scale: float = 1.0):
+    check_input("scaled_relu", x, "...")
+    return tf.where(x <= 0, tf.zeros_like(x), scale * x)
+
+
+# endregion
+
+
+# region layer
+class ScaledReLU(tf.keras.layers.Layer):
+    def __init__(self, scale: float = 1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = scale
+
+    def call(self, x):
+        return scaled_relu(x, self.scale)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = ScaledReLU(scale=0.5)
+    print(layer(tf.constant([-2.0, 0.0, 3.0])))
+# endregion
+
+
+# region what differs here
+# keras 3.15.1: a layer casts a floating x to its own dtype, float32
+# unless dtype= or the global policy says otherwise
+# endregion
