@@ -195,12 +195,15 @@ async def run_all(fixtures, console):
                         soft_wrap=True,
                     )
 
-        await asyncio.gather(
-            *(
-                follow(column, fixtures, logs, show)
-                for column in columns
-            )
-        )
+        async def run(column):
+            column.error = environment_error(column.framework)
+            if column.error:
+                return show(column)
+            log = logs / f"{column.framework}.log"
+            command = run_command(column.framework, fixtures)
+            return await follow(column, command, log, show)
+
+        await asyncio.gather(*map(run, columns))
     return columns
 
 

@@ -21,7 +21,10 @@ REGIONS = (
 )
 NOT_PAGES = {"__init__.py", "adapter.py"}
 # files that one framework alone needs
-ALONE = {"jax": {"linen.py"}, "mxnet": {"custom_function.py"}}
+ALONE = {
+    "jax": {"linen.py"},
+    "mxnet": {"custom_function.py", "fourier.py"},
+}
 OTHERS = FRAMEWORKS[1:]
 
 

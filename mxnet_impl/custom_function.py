@@ -1,0 +1,205 @@
+"""Function: mx.autograd.Function of MXNet 1.9.1, repaired.
+
+The same use: subclass it, write forward and backward, keep tensors with
+self.save_for_backward, call an instance once. What the original does
+(each seen in shared_tests/test_custom_function.py) and what this does:
+
+inputs after one without a gradient get none    each gets its own
+grad_req "add" writes nothing                   adds
+0-d and empty gradients raise                   are written
+np mode is off in backward, arrays are legacy   np mode on, mx.np arrays
+a gradient of another shape or dtype is         ValueError, TypeError
+    broadcast or cast in silence
+an error in forward leaves recording off        recording is restored
+forward may not return an input                 it may
+an output saved by forward is never freed       it is, with its graph
+    unless backward runs
+
+backward returns one gradient for each input of forward; None means
+zeros. An error in backward is printed where it happens and raised by
+MXNet, as for any operation, where something next waits for the result.
+Not for legacy arrays, second derivatives or hybridize().
+
+empty_result is such a Function, for pages whose batch may be empty.
+"""
+
+# region imports
+import ctypes
+import itertools
+import sys
+import traceback
+
+import mxnet as mx
+from mxnet import np
+from mxnet.base import (
+    _LIB,
+    MXCallbackList,
+    NDArrayHandle,
+    c_array,
+    c_handle_array,
+    check_call,
+)
+
+# endregion
+
+
+# region function
+class Function(mx.autograd.Function):
+    def __call__(self, *inputs):
+        name = type(self).__name__
+        if self._used:
+            raise RuntimeError(f"{name}: an instance serves one call")
+        for x in inputs:
+            if not isinstance(x, np.ndarray):
+                got = type(x).__name__
+                raise TypeError(f"{name} expected arrays, got {got}")
+        self._used = True
+        recording = mx.autograd.set_recording(False)
+        try:
+            results = self.forward(*inputs)
+        finally:
+            mx.autograd.set_recording(recording)
+        if not recording:
+            return results
+        single = isinstance(results, np.ndarray)
+        results = (results,) if single else results
+        # new handles: what forward saved must not hold the graph
+        outputs = tuple(y.detach() for y in results)
+        record(self, inputs, outputs)
+        return outputs[0] if single else outputs
+
+
+class EmptyResult(Function):
+    def __init__(self, shape):
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, *inputs):
+        self.save_for_backward(*inputs)
+        x = inputs[0]
+        return np.zeros(self.shape, dtype=x.dtype, ctx=x.ctx)
+
+    def backward(self, dy):
+        return [np.zeros_like(x) for x in self.saved_tensors]
+
+
+def empty_result(shape, *inputs):
+    """An empty array whose backward gives every input explicit zeros.
+
+    On an empty batch MXNet 1.9.1 leaves the gradient of a broadcast
+    operand as it was. The dtype is that of the first input; inputs that
+    are None (no bias) are passed over.
+    """
+    if 0 not in shape:
+        raise ValueError(f"expected an empty shape, got {shape}")
+    return EmptyResult(shape)(*[x for x in inputs if x is not None])
+
+
+# endregion
+
+
+# region registration
+NULL, WRITE, INPLACE, ADD = range(4)  # OpReqType of MXNet
+live = {}  # key -> Function, callbacks; until MXNet drops the graph
+keys = itertools.count(1)
+
+
+def record(function, inputs, outputs):
+    """Enter the function into the graph that is being recorded."""
+    key = next(keys)
+    both = c_array(ctypes.c_void_p, [key, key])
+    callbacks = MXCallbackList(2, ENTRIES, both)
+    live[key] = function, callbacks
+    check_call(
+        _LIB.MXCustomFunctionRecord(
+            ctypes.c_int(len(inputs)),
+            c_handle_array(inputs),
+            ctypes.c_int(len(outputs)),
+            c_handle_array(outputs),
+            ctypes.byref(callbacks),
+        )
+    )
+
+
+def backward_entry(num_dys, num_dxs, handles, requests, train, key):
+    """MXNet calls this from a thread of its own."""
+    function, _ = live[key]
+    try:
+        arrays = [  # owned by these wrappers; only gradients writable
+            np.ndarray(
+                ctypes.cast(handles[i], NDArrayHandle), i >= num_dys
+            )
+            for i in range(num_dys + num_dxs)
+        ]
+        with (
+            mx.util.np_shape(True),
+            mx.util.np_array(True),
+            mx.autograd.pause(train_mode=bool(train)),
+        ):
+            write_gradients(
+                function,
+                arrays[:num_dys],
+                arrays[num_dys:],
+                requests[:num_dxs],
+            )
+    except Exception:
+        name, trace = type(function).__name__, traceback.format_exc()
+        print(f"Error in {name}.backward: {trace}", file=sys.stderr)
+        return False  # MXNet raises an MXNetError at the next wait
+    return True
+
+
+def write_gradients(function, dys, dxs, requests):
+    name = f"{type(function).__name__}.backward"
+    grads = function.backward(*dys)
+    if grads is None or isinstance(grads, np.ndarray):
+        grads = (grads,)
+    if len(grads) != len(dxs):
+        want, got = len(dxs), len(grads)
+        raise ValueError(f"{name} expected {want} gradients, got {got}")
+    for i, grad in enumerate(grads):
+        if grad is not None:
+            if not isinstance(grad, np.ndarray):
+                got = type(grad).__name__
+                raise TypeError(
+                    f"{name}, input {i}: expected an array, got {got}"
+                )
+            grad.wait_to_read()  # its errors belong here
+    for i, (grad, dx, request) in enumerate(zip(grads, dxs, requests)):
+        if request == NULL or dx.size == 0:
+            continue
+        if grad is None:
+            grad = np.zeros_like(dx)
+        for what in ("shape", "dtype"):
+            want, got = getattr(dx, what), getattr(grad, what)
+            if want != got:
+                error = ValueError if what == "shape" else TypeError
+                raise error(
+                    f"{name}, input {i}: expected {what} {want},"
+                    f" got {got}"
+                )
+        dx[()] = dx + grad if request == ADD else grad
+
+
+def delete_entry(key):
+    """MXNet calls this when the graph is gone."""
+    live.pop(key, None)
+    return True
+
+
+CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int)
+BACKWARD = ctypes.CFUNCTYPE(
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.POINTER(ctypes.c_void_p),
+    ctypes.POINTER(ctypes.c_int),
+    ctypes.c_int,
+    ctypes.c_void_p,
+)(backward_entry)
+DELETE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(delete_entry)
+ENTRIES = c_array(
+    CALLBACK,
+    [ctypes.cast(entry, CALLBACK) for entry in (BACKWARD, DELETE)],
+)
+# endregion

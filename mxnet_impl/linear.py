@@ -1,0 +1,104 @@
+"""Linear: a dense layer, and the same followed by a rectifier.
+
+y_o = sum_i x_i W_oi + b_o;  linear_relu: y_o where y_o > 0, else 0,
+with gradient 0 at y_o = 0
+
+Axes:   I in_features, O out_features, ... any leading axes
+Params: weight (O, I), bias (O)
+        weight starts uniform in +-sqrt(6 / (I + O)), bias zero
+Raises: TypeError if x is not of a real floating dtype
+        ValueError if x is not (..., I)
+Ref:    Glorot, Bengio 2010, AISTATS, eq. 16 (the start)
+"""
+
+# region imports
+import math
+
+import mxnet as mx
+from mxnet import np
+from mxnet.gluon import nn
+
+from mxnet_impl.checks import check_input
+from mxnet_impl.custom_function import empty_result
+
+# endregion
+
+
+# region function
+def linear(x, weight, bias=None):
+    check_input("linear", x, "... I", I=weight.shape[1])
+    if 0 in x.shape:
+        shape = (*x.shape[:-1], weight.shape[0])
+        return empty_result(shape, x, weight, bias)  # ... O
+    y = np.einsum("...i,oi->...o", x, weight)  # ... O
+    return y if bias is None else y + bias
+
+
+def linear_relu(x, weight, bias=None):
+    y = linear(x, weight, bias)
+    return np.where(y <= 0, np.zeros_like(y), y)
+
+
+# endregion
+
+
+# region layer
+class Linear(nn.Block):
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        bound = math.sqrt(6 / (in_features + out_features))
+        start, shape = (
+            mx.init.Uniform(bound),
+            (out_features, in_features),
+        )
+        self.weight = self.params.get("weight", shape=shape, init=start)
+        self.bias = (
+            self.params.get("bias", shape=out_features, init="zeros")
+            if bias
+            else None
+        )
+
+    def forward(self, x):
+        bias = self.bias.data() if self.bias else None
+        return linear(x, self.weight.data(), bias)
+
+
+class LinearReLU(nn.Block):
+    def __init__(self, in_features: int, out_features: int, **kwargs):
+        super().__init__(**kwargs)
+        bound = math.sqrt(6 / (in_features + out_features))
+        start, shape = (
+            mx.init.Uniform(bound),
+            (out_features, in_features),
+        )
+        self.weight = self.params.get("weight", shape=shape, init=start)
+        self.bias = self.params.get(
+            "bias", shape=out_features, init="zeros"
+        )
+
+    def forward(self, x):
+        return linear_relu(x, self.weight.data(), self.bias.data())
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = Linear(in_features=3, out_features=2)
+    layer.initialize()
+    y = layer(np.ones((4, 3)))
+    print(y.shape)
+# endregion
+
+
+# region what differs here
+# mxnet 1.9.1: on an empty batch `+ bias` leaves the gradient of bias
+# as it was; empty_result gives explicit zeros instead
+# endregion

@@ -1,0 +1,53 @@
+"""ScaledReLU: a rectifier times a constant.
+
+y = scale * x where x > 0, else 0, with gradient 0 at x = 0;
+NaN stays NaN
+
+Axes:   any
+Params: none
+Raises: TypeError if x is not of a real floating dtype
+Ref:    Nair, Hinton 2010, ICML, section 2
+"""
+
+# region imports
+from mxnet import np
+from mxnet.gluon import nn
+
+from mxnet_impl.checks import check_input
+
+# endregion
+
+
+# region function
+def scaled_relu(x, scale: float = 1.0):
+    check_input("scaled_relu", x, "...")
+    return np.where(x <= 0, np.zeros_like(x), scale * x)
+
+
+# endregion
+
+
+# region layer
+class ScaledReLU(nn.Block):
+    def __init__(self, scale: float = 1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = scale
+
+    def forward(self, x):
+        return scaled_relu(x, self.scale)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = ScaledReLU(scale=0.5)
+    print(layer(np.array([-2.0, 0.0, 3.0])))
+# endregion
+
+
+# region what differs here
+# mxnet 1.9.1: where(c, x, 0.0) gives its gradient to the wrong branch;
+# with two arrays it is right
+# endregion
