@@ -16,6 +16,7 @@ Raises: ValueError, TypeError for unknown layers and precisions, wrong
 # region imports
 import functools
 import inspect
+import pathlib
 import platform
 from typing import NamedTuple
 
@@ -35,6 +36,12 @@ from jax_impl.checks import check_shape
 # region tables
 # without it float64 becomes float32, silently
 jax.config.update("jax_enable_x64", True)
+
+# compiled graphs stay in the ignored build folder
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CACHE = str(ROOT / "build" / "jax")
+jax.config.update("jax_compilation_cache_dir", CACHE)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 PRECISIONS = {
     "float64": jnp.float64,
