@@ -27,7 +27,10 @@ from jax_impl.checks import check_input
 def linear(x, weight, bias=None):
     check_input("linear", x, "... I", I=weight.shape[1])
     y = jnp.einsum("...i,oi->...o", x, weight)  # ... O
-    return y if bias is None else y + bias
+    wide = jnp.promote_types(y.dtype, jnp.float32)
+    return (
+        y if bias is None else (y.astype(wide) + bias).astype(y.dtype)
+    )
 
 
 def linear_relu(x, weight, bias=None):
@@ -89,7 +92,9 @@ if __name__ == "__main__":
 
 
 # region what differs here
-# jax 0.10.2: float64 needs jax_enable_x64, else float32, silently
+# jax 0.10.2: the gradient of a broadcast bias is summed in the dtype of
+# y; in bfloat16 that was up to 26 error budgets off, so y goes wide
+# float64 needs jax_enable_x64, else it is float32, silently
 # flax 0.12.8: an nnx.Param goes into jnp.einsum as it is; .value is
 # deprecated for weight[...], and weight[...] = a keeps the old dtype
 # endregion

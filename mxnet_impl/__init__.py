@@ -1,8 +1,6 @@
-"""MXNet Gluon: the twin of pytorch_impl, line by line."""
+"""MXNet: the twins of pytorch_impl, in Gluon."""
 
 import warnings
-
-from mxnet import npx
 
 from mxnet_impl.bilinear import TensorReduction, bilinear
 from mxnet_impl.centered import CenteredLayer, centered
@@ -10,8 +8,6 @@ from mxnet_impl.half_spectrum import HalfSpectrum, half_spectrum
 from mxnet_impl.linear import Linear, LinearReLU, linear, linear_relu
 from mxnet_impl.mlp import MLP
 from mxnet_impl.scaled_relu import ScaledReLU, scaled_relu
-
-npx.set_np()
 
 __all__ = [
     "CenteredLayer",

@@ -12,8 +12,7 @@ Ref:    Zhang, Lipton, Li, Smola 2023, Dive into Deep Learning, 6.5.4
 # region imports
 import math
 
-import mxnet as mx
-from mxnet import np
+from mxnet import init, np
 from mxnet.gluon import nn
 
 from mxnet_impl.checks import check_input
@@ -36,8 +35,8 @@ class TensorReduction(nn.Block):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
         bound = math.sqrt(3) / in_features
-        start = mx.init.Uniform(bound)
         shape = (in_features, in_features, out_features)
+        start = init.Uniform(bound)
         self.weight = self.params.get("weight", shape=shape, init=start)
 
     def forward(self, x):

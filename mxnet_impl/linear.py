@@ -14,8 +14,7 @@ Ref:    Glorot, Bengio 2010, AISTATS, eq. 16 (the start)
 # region imports
 import math
 
-import mxnet as mx
-from mxnet import np
+from mxnet import init, np
 from mxnet.gluon import nn
 
 from mxnet_impl.checks import check_input
@@ -27,9 +26,9 @@ from mxnet_impl.custom_function import empty_result
 # region function
 def linear(x, weight, bias=None):
     check_input("linear", x, "... I", I=weight.shape[1])
-    if 0 in x.shape:
+    if 0 in x.shape[:-1]:
         shape = (*x.shape[:-1], weight.shape[0])
-        return empty_result(shape, x, weight, bias)  # ... O
+        return empty_result(shape, x, weight, bias)
     y = np.einsum("...i,oi->...o", x, weight)  # ... O
     return y if bias is None else y + bias
 
@@ -53,19 +52,17 @@ class Linear(nn.Block):
     ):
         super().__init__(**kwargs)
         bound = math.sqrt(6 / (in_features + out_features))
-        start, shape = (
-            mx.init.Uniform(bound),
-            (out_features, in_features),
-        )
+        shape = (out_features, in_features)
+        start = init.Uniform(bound)
         self.weight = self.params.get("weight", shape=shape, init=start)
         self.bias = (
-            self.params.get("bias", shape=out_features, init="zeros")
+            self.params.get("bias", shape=shape[:1], init="zeros")
             if bias
             else None
         )
 
     def forward(self, x):
-        bias = self.bias.data() if self.bias else None
+        bias = None if self.bias is None else self.bias.data()
         return linear(x, self.weight.data(), bias)
 
 
@@ -73,13 +70,11 @@ class LinearReLU(nn.Block):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
         bound = math.sqrt(6 / (in_features + out_features))
-        start, shape = (
-            mx.init.Uniform(bound),
-            (out_features, in_features),
-        )
+        shape = (out_features, in_features)
+        start = init.Uniform(bound)
         self.weight = self.params.get("weight", shape=shape, init=start)
         self.bias = self.params.get(
-            "bias", shape=out_features, init="zeros"
+            "bias", shape=shape[:1], init="zeros"
         )
 
     def forward(self, x):
@@ -99,6 +94,7 @@ if __name__ == "__main__":
 
 
 # region what differs here
-# mxnet 1.9.1: on an empty batch `+ bias` leaves the gradient of bias
-# as it was; empty_result gives explicit zeros instead
+# mxnet 1.9.1: on an empty batch `y + bias` leaves the gradient of bias
+# as it was, stale or uninitialised: empty_result gives zeros
+# mxnet 1.9.1: init.Uniform is for float32; cast the layer afterwards
 # endregion

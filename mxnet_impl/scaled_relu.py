@@ -43,11 +43,12 @@ class ScaledReLU(nn.Block):
 # region try
 if __name__ == "__main__":
     layer = ScaledReLU(scale=0.5)
+    layer.initialize()
     print(layer(np.array([-2.0, 0.0, 3.0])))
 # endregion
 
 
 # region what differs here
-# mxnet 1.9.1: where(c, x, 0.0) gives its gradient to the wrong branch;
-# with two arrays it is right
+# mxnet 1.9.1: where(c, x, 0.0), one branch a number, sends the gradient
+# to the wrong branch: both branches are arrays
 # endregion

@@ -76,8 +76,12 @@ def make_fixture(case, seed):
     fixture |= {f"ref.{k}": v for k, v in reference.items()}
     fixture |= {f"sigma.{k}": compact(v) for k, v in sigma.items()}
     for precision in ("bfloat16", "float16") if low else ():
-        ratio = ACCUMULATOR / UNIT_ROUNDOFF[precision]
-        _, sigma = budget.estimate(compute, start, accumulator=ratio)
+        step = UNIT_ROUNDOFF[
+            precision
+        ]  # so large that kinks are crossed
+        _, sigma = budget.estimate(
+            compute, start, accumulator=ACCUMULATOR / step, step=step
+        )
         for key, value in sigma.items():
             fixture[f"sigma_{precision}.{key}"] = compact(value)
     return fixture

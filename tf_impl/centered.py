@@ -19,7 +19,9 @@ from tf_impl.checks import check_input
 # region function
 def centered(x):
     check_input("centered", x, "...")
-    return x - tf.reduce_mean(x)
+    wide = tf.float64 if x.dtype == tf.float64 else tf.float32
+    y = tf.cast(x, wide)
+    return tf.cast(y - tf.reduce_mean(y), x.dtype)
 
 
 # endregion
@@ -45,6 +47,7 @@ if __name__ == "__main__":
 
 
 # region what differs here
+# tensorflow 2.21.0 sums float16 in float16 on the CPU: x goes wide
 # keras 3.15.1: a layer casts a floating x to its own dtype, float32
 # unless dtype= or the global policy says otherwise
 # endregion

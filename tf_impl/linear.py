@@ -25,7 +25,10 @@ from tf_impl.checks import check_input
 def linear(x, weight, bias=None):
     check_input("linear", x, "... I", I=weight.shape[1])
     y = tf.tensordot(x, weight, [[-1], [1]])  # ... O
-    return y if bias is None else y + bias
+    if bias is None:
+        return y
+    wide = tf.float64 if y.dtype == tf.float64 else tf.float32
+    return tf.cast(tf.cast(y, wide) + tf.cast(bias, wide), y.dtype)
 
 
 def linear_relu(x, weight, bias=None):
@@ -88,8 +91,9 @@ if __name__ == "__main__":
 
 # region what differs here
 # tensorflow 2.21.0: the weight gradient of einsum("...i,oi->...o")
-# is a (..., O, I) array, summed in the dtype of x: in bfloat16 that is
-# 9.6 error budgets off; tensordot, one matrix product, is within 0.2
+# is a (..., O, I) array, summed in the dtype of x (bfloat16: 9.6 error
+# budgets off); tensordot, one matrix product, is within 0.2. A bias
+# gradient in float16 is summed in float16 (2.1 off): y goes wide
 # keras 3.15.1: a layer casts a floating x to its own dtype, float32
 # unless dtype= or the global policy says otherwise
 # endregion
