@@ -2,6 +2,8 @@
 
 import warnings
 
+from mxnet import npx
+
 from mxnet_impl.bilinear import TensorReduction, bilinear
 from mxnet_impl.centered import CenteredLayer, centered
 from mxnet_impl.half_spectrum import HalfSpectrum, half_spectrum
@@ -24,6 +26,8 @@ __all__ = [
     "linear_relu",
     "scaled_relu",
 ]
+
+npx.set_np()
 
 # `python -m mxnet_impl.linear` runs a page that this file has imported
 warnings.filterwarnings("ignore", "'mxnet_impl", RuntimeWarning)

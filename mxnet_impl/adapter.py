@@ -20,8 +20,7 @@ import platform
 from typing import NamedTuple
 
 import mxnet as mx
-import numpy
-from mxnet import np
+import numpy as np
 
 import mxnet_impl
 from mxnet_impl.checks import check_shape
@@ -30,13 +29,18 @@ from mxnet_impl.checks import check_shape
 
 
 # region tables
-PRECISIONS = ("float64", "float32", "bfloat16", "float16")
-NO_BFLOAT16 = "MXNet 1.9.1 has no bfloat16 arrays on the CPU"
-NO_COMPILER = (
-    "MXNet 1.9.1 hybridizes HybridBlocks only, not these Blocks"
-)
+PRECISIONS = {
+    "float64": np.float64,
+    "float32": np.float32,
+    "bfloat16": None,
+    "float16": np.float16,
+}
+OTHERS = ("bool", "int8", "int32", "int64", "uint8")
+NO_BFLOAT16 = "MXNet 1.9.1 has no bfloat16 in Python"
+NO_COMPILED = "MXNet 1.9.1 hybridizes hybrid_forward only, not a Block"
+NO_DOT = "np.dot of MXNet 1.9.1 has no float16 on the CPU"
 UNSUPPORTED = {
-    ("HalfSpectrum", "float16"): "no float16 matmul in MXNet 1.9.1",
+    ("HalfSpectrum", "float16"): NO_DOT,
 }
 # endregion
 
@@ -64,20 +68,18 @@ def build(layer, config, params, precision="float32"):
         raise ValueError(
             f"precision expected one of {known}, got {precision!r}"
         )
-    reason = unsupported(layer, precision)
-    if reason:
-        raise NotImplementedError(reason)
+    if PRECISIONS[precision] is None:
+        raise NotImplementedError(unsupported(layer, precision))
     make = getattr(mxnet_impl, layer)
     if not inspect.isclass(make):
         check_params(layer, {}, params)
         call = functools.partial(make, **config)
         return Built(layer, call, {}, precision)
-    module = construct(make, config)
-    module.cast(precision)
-    own = named_parameters(module)
-    check_params(
-        layer, {n: tuple(p.shape) for n, p in own.items()}, params
-    )
+    module = make(**config)
+    module.initialize()  # init.Uniform has float32 only
+    module.cast(PRECISIONS[precision])
+    own = module._collect_params_with_prefix()
+    check_params(layer, {n: p.shape for n, p in own.items()}, params)
     for name, value in params.items():
         own[name].set_data(to_tensor(value, precision))
     return Built(layer, module, own, precision)
@@ -87,42 +89,45 @@ def run(built, inputs, cotangents=None, compiled=False):
     reason = unsupported(built.name, built.precision, compiled)
     if reason:
         raise NotImplementedError(reason)
-    for name, x in inputs.items():
-        if numpy.iscomplexobj(x):  # MXNet has no such arrays at all
-            want, got = "a real floating dtype", numpy.asarray(x).dtype
-            raise TypeError(
-                f"{built.name}: {name} expected {want}, got {got}"
-            )
-    xs = {n: to_tensor(x, built.precision) for n, x in inputs.items()}
+    xs = {
+        n: to_tensor(x, built.precision, f"{built.name}: {n}")
+        for n, x in inputs.items()
+    }
     moving = {n: x for n, x in xs.items() if is_floating(x)}
     for x in moving.values():
         x.attach_grad()
-    buffers = {n: x.grad for n, x in moving.items()}
-    buffers |= {n: p.grad() for n, p in built.params.items()}
-    for buffer in buffers.values():
-        if buffer.size:
-            buffer[()] = numpy.nan  # what is not written is seen
+    grads = {n: x.grad for n, x in moving.items()}
+    grads |= {n: p.grad() for n, p in built.params.items()}
+    for grad in grads.values():
+        if grad.size:
+            grad[()] = np.nan  # a stale buffer must not pass for a zero
     with mx.autograd.record():
         y = call_by_name(built.call, xs)
     results = {"out.y": to_numpy(y)}
     if cotangents is not None:
         y.backward(to_tensor(cotangents["y"], built.precision))
-        mx.nd.waitall()
-        for name, grad in buffers.items():
+        for name, grad in grads.items():
             results[f"grad.{name}"] = to_numpy(grad)
     return results
 
 
+def call_by_name(call, xs):
+    """A Block takes no keyword arguments."""
+    given = inspect.signature(getattr(call, "forward", call)).bind(**xs)
+    given.apply_defaults()
+    return call(*given.args, **given.kwargs)
+
+
 def shapes(layer, config):
     """Parameter names and shapes: the checkpoint format of a layer."""
-    module = construct(getattr(mxnet_impl, layer), config)
-    own = named_parameters(module)
-    return {n: tuple(p.shape) for n, p in own.items()}
+    module = getattr(mxnet_impl, layer)(**config)
+    own = module._collect_params_with_prefix()
+    return {n: p.shape for n, p in own.items()}
 
 
 def unsupported(layer, precision, compiled=False):
     if compiled:
-        return NO_COMPILER
+        return NO_COMPILED
     if precision == "bfloat16":
         return NO_BFLOAT16
     return UNSUPPORTED.get((layer, precision))
@@ -131,7 +136,7 @@ def unsupported(layer, precision, compiled=False):
 def versions():
     return {
         "mxnet": mx.__version__,
-        "numpy": numpy.__version__,
+        "numpy": np.__version__,
         "python": platform.python_version(),
     }
 
@@ -141,7 +146,7 @@ def check_params(layer, shapes, params):
         want, got = sorted(shapes), sorted(params)
         raise ValueError(f"{layer}: params expected {want}, got {got}")
     for name, value in params.items():
-        dtype = numpy.asarray(value).dtype
+        dtype = np.asarray(value).dtype
         if dtype.name not in PRECISIONS:
             want = "a real floating dtype"
             raise TypeError(
@@ -151,46 +156,27 @@ def check_params(layer, shapes, params):
             f"axis{i}": size for i, size in enumerate(shapes[name])
         }
         axes = " ".join(sizes)
-        check_shape(
-            f"{layer}.{name}", numpy.shape(value), axes, **sizes
-        )
+        check_shape(f"{layer}.{name}", np.shape(value), axes, **sizes)
 
 
-def to_tensor(value, precision):
-    value = numpy.asarray(value)
-    if value.dtype.name in PRECISIONS:
-        value = value.astype(precision)
-    return np.array(value, dtype=value.dtype)
-
-
-def to_numpy(tensor):
-    mx.nd.waitall()  # empty arrays do not wait for their errors
-    return tensor.asnumpy()
+def to_tensor(value, precision, what="value"):
+    value = np.asarray(value)
+    dtype = value.dtype
+    if dtype.name in PRECISIONS:
+        dtype = PRECISIONS[precision]
+    elif dtype.name not in OTHERS:  # complex, above all
+        want = "a real floating dtype"
+        raise TypeError(f"{what} expected {want}, got {dtype.name}")
+    return mx.np.array(value.astype(dtype), dtype=dtype)
 
 
 def is_floating(tensor):
-    return numpy.issubdtype(tensor.dtype, numpy.floating)
+    return np.dtype(tensor.dtype).kind == "f"
 
 
-def call_by_name(call, xs):
-    if not isinstance(call, mx.gluon.Block):
-        return call(**xs)
-    names = inspect.signature(call.forward).parameters
-    return call(*[xs[name] for name in names])  # a Block takes no names
-
-
-def construct(make, config):
-    known = list(inspect.signature(make).parameters)[:-1]  # no kwargs
-    if not set(config) <= set(known):
-        name, got = make.__name__, sorted(config)
-        raise TypeError(f"{name}: config expected {known}, got {got}")
-    module = make(**config)
-    module.initialize()
-    return module
-
-
-def named_parameters(module):
-    return module._collect_params_with_prefix()
+def to_numpy(tensor):
+    mx.nd.waitall()  # asnumpy does not wait for an empty array
+    return tensor.asnumpy()
 
 
 # endregion

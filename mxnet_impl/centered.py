@@ -41,7 +41,6 @@ class CenteredLayer(nn.Block):
 # region try
 if __name__ == "__main__":
     layer = CenteredLayer()
-    layer.initialize()
     print(layer(np.array([1.0, 2.0, 6.0])))
 # endregion
 

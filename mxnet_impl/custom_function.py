@@ -30,6 +30,7 @@ import sys
 import traceback
 
 import mxnet as mx
+import numpy
 from mxnet import np
 from mxnet.base import (
     _LIB,
@@ -170,19 +171,20 @@ def write_gradients(function, dys, dxs, requests):
             continue
         if grad is None:
             grad = np.zeros_like(dx)
-        for what in ("shape", "dtype"):
-            want, got = getattr(dx, what), getattr(grad, what)
-            if want != got:
-                error = ValueError if what == "shape" else TypeError
-                raise error(
-                    f"{name}, input {i}: expected {what} {want},"
-                    f" got {got}"
-                )
+        where = f"{name}, input {i}"
+        if grad.shape != dx.shape:
+            want, got = dx.shape, grad.shape
+            raise ValueError(
+                f"{where}: expected shape {want}, got {got}"
+            )
+        want, got = numpy.dtype(dx.dtype), numpy.dtype(grad.dtype)
+        if want != got:
+            raise TypeError(f"{where}: expected {want}, got {got}")
         dx[()] = dx + grad if request == ADD else grad
 
 
-def delete_entry(key):
-    """MXNet calls this when the graph is gone."""
+def delete_entry(key, live=live):
+    """MXNet calls this when the graph is gone; at exit, even later."""
     live.pop(key, None)
     return True
 
@@ -202,4 +204,6 @@ ENTRIES = c_array(
     CALLBACK,
     [ctypes.cast(entry, CALLBACK) for entry in (BACKWARD, DELETE)],
 )
+for kept in (ENTRIES, live):  # a graph may outlive this module, at exit
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
 # endregion

@@ -43,7 +43,6 @@ class ScaledReLU(nn.Block):
 # region try
 if __name__ == "__main__":
     layer = ScaledReLU(scale=0.5)
-    layer.initialize()
     print(layer(np.array([-2.0, 0.0, 3.0])))
 # endregion
 

@@ -107,9 +107,12 @@ def run(built, inputs, cotangents=None, compiled=False):
     if cotangents is not None:
         moving = moving | built.params
         upstream = to_tensor(cotangents["y"], built.precision)
-        grads = torch.autograd.grad(y, list(moving.values()), upstream)
+        grads = torch.autograd.grad(
+            y, list(moving.values()), upstream, allow_unused=True
+        )
         for name, grad in zip(moving, grads):
-            results[f"grad.{name}"] = to_numpy(grad)
+            if grad is not None:  # else it is missing from the result
+                results[f"grad.{name}"] = to_numpy(grad)
     return results
 
 

@@ -12,6 +12,7 @@ FRAMEWORKS = ("pytorch", "jax", "tf", "mxnet")
 EVERYWHERE = FRAMEWORKS  # needs the adapter of the framework
 BELONGS = {
     "test_bad_input.py": EVERYWHERE,
+    "test_deviations.py": EVERYWHERE,
     "test_environment.py": (*EVERYWHERE, "tools"),
     "test_layers.py": EVERYWHERE,
     "test_budget.py": ("pytorch",),
