@@ -176,7 +176,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem;
        margin: 2rem auto; padding: 0 1rem; color: #1c2733 }
 table { border-collapse: collapse; margin: 1rem 0 }
 th, td { border: 1px solid #c9d3dd; padding: .3rem .7rem; text-align: right }
-th { background: #eef2f6 } tbody th, td.text { text-align: left }
+th { background: #eef2f6 } tbody th, th.key { text-align: left }
 td.fail { background: #8c2f1b; color: #fff; font-weight: bold }
 td.none, td.unsupported { color: #55626f; background:
   repeating-linear-gradient(45deg, #fff 0 6px, #edf0f3 6px 12px) }
@@ -196,7 +196,9 @@ def html_cell(state, ratio, hint=""):
 
 
 def html_matrix(results, *keys):
-    heads = "".join(f'<th scope="col">{escape(k)}</th>' for k in keys)
+    heads = "".join(
+        f'<th scope="col" class="key">{escape(k)}</th>' for k in keys
+    )
     heads += "".join(
         f'<th scope="col">{TITLES[fw]}</th>' for fw in FRAMEWORKS
     )
