@@ -38,9 +38,9 @@ PRECISIONS = {
 OTHERS = ("bool", "int8", "int32", "int64", "uint8")
 NO_BFLOAT16 = "MXNet 1.9.1 has no bfloat16 in Python"
 NO_COMPILED = "MXNet 1.9.1 hybridizes hybrid_forward only, not a Block"
-NO_DOT = "np.dot of MXNet 1.9.1 has no float16 on the CPU"
+NO_MATMUL = "np.matmul of MXNet 1.9.1 has no float16 on the CPU"
 UNSUPPORTED = {
-    ("HalfSpectrum", "float16"): NO_DOT,
+    ("HalfSpectrum", "float16"): NO_MATMUL,
 }
 # endregion
 

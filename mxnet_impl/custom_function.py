@@ -12,8 +12,7 @@ a gradient of another shape or dtype is         ValueError, TypeError
     broadcast or cast in silence
 an error in forward leaves recording off        recording is restored
 forward may not return an input                 it may
-an output saved by forward is never freed       it is, with its graph
-    unless backward runs
+an output that forward saved is never freed     it is, with its graph
 
 backward returns one gradient for each input of forward; None means
 zeros. An error in backward is printed where it happens and raised by

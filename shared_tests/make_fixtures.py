@@ -40,9 +40,8 @@ def draw_array(rng, draw, low_precision):
         array = draw.offset + draw.scale * rng.standard_normal(
             draw.shape
         )
-    if (
-        low_precision
-    ):  # 8 significant bits: exact in bfloat16 and float16
+    if low_precision:
+        # 8 significant bits: exact in bfloat16 and in float16
         mantissa, exponent = np.frexp(array)
         array = np.ldexp(np.round(mantissa * 256) / 256, exponent)
     return np.asarray(array, np.float32)
@@ -76,9 +75,8 @@ def make_fixture(case, seed):
     fixture |= {f"ref.{k}": v for k, v in reference.items()}
     fixture |= {f"sigma.{k}": compact(v) for k, v in sigma.items()}
     for precision in ("bfloat16", "float16") if low else ():
-        step = UNIT_ROUNDOFF[
-            precision
-        ]  # so large that kinks are crossed
+        # the true step, since bfloat16 is coarse enough to cross kinks
+        step = UNIT_ROUNDOFF[precision]
         _, sigma = budget.estimate(
             compute, start, accumulator=ACCUMULATOR / step, step=step
         )

@@ -5,8 +5,10 @@ day a fixed MXNet makes it fail, that repair may go.
 """
 
 import gc
+import os
 import subprocess
 import sys
+import time
 
 import mxnet as mx
 import numpy
@@ -26,12 +28,21 @@ EVERY_DTYPE = pytest.mark.parametrize(
 
 @pytest.fixture(autouse=True)
 def nothing_stays_alive():
-    gc.collect()
-    assert not live
+    assert settled(live, 0)
     yield
-    mx.nd.waitall()
-    gc.collect()
-    assert not live
+    assert settled(live, 0)
+
+
+def settled(held, expected):
+    """MXNet's threads let go of a graph shortly after they ran it."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        mx.nd.waitall()
+        gc.collect()
+        if len(held) == expected:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def product(base):
@@ -120,16 +131,18 @@ def test_an_input_after_one_without_a_gradient(base):
     assert numbers(w.grad) == [12.0 if base is Function else JUNK]
 
 
-@pytest.mark.parametrize("base", [Function, Original])
-@pytest.mark.parametrize("position", [0, 1])
-def test_grad_req_null(base, position):
+@BOTH
+@pytest.mark.parametrize("position, other", [(0, 12.0), (1, 9.0)])
+def test_grad_req_null(base, position, other):
     inputs = [array(2.0), array(3.0)]
-    inputs[position] = array(2.0, grad_req="null", buffer=JUNK)
+    inputs[position].attach_grad("null")
+    unasked = inputs[position].grad
+    unasked[()] = JUNK
     differentiate(product(base), *inputs)
-    other = inputs[1 - position]
-    right = 9.0 if position else 8.0
-    wrong = base is Original and position == 0
-    assert numbers(other.grad) == [JUNK if wrong else right]
+    if base is Original and position == 0:
+        other = JUNK
+    assert numbers(inputs[1 - position].grad) == [other]
+    assert numbers(unasked) == [JUNK]
 
 
 @BOTH
@@ -283,17 +296,14 @@ def test_the_world_inside_backward(base):
     }
 
 
-def test_the_upstream_gradient_is_read_only():
+def test_the_upstream_gradient_is_read_only(capsys):
     def gradient(dy):
-        dy[()] = 0
+        dy += 1
         return dy
 
-    refused(gradient, "not writable")
-
-
-def refused(gradient, words, capsys=None):
     with pytest.raises(mx.MXNetError):
         differentiate(twice(Function, gradient), array(1.0, 2.0))
+    assert "readonly" in capsys.readouterr().err
 
 
 @BOTH
@@ -446,10 +456,9 @@ def test_a_saved_output_goes_with_its_graph(base, backward):
             y.backward(np.array([1.0, 2.0]))
             assert numbers(x.grad) == [1.0, 2.0]
     del y
-    mx.nd.waitall()
-    gc.collect()
-    leaks = base is Original and not backward
-    assert len(held) - before == (3 if leaks else 0)
+    if base is Original:
+        time.sleep(0.2)
+    assert settled(held, before + (3 if base is Original else 0))
 
 
 def test_what_is_alive_is_known():
@@ -457,16 +466,16 @@ def test_what_is_alive_is_known():
     with autograd.record():
         y = product(Function)(x, w)
         z = product(Function)(y, w)
-    assert len(live) == 2
+    assert settled(live, 2)
     del z
-    assert len(live) == 1
+    assert settled(live, 1)
     y.backward()
-    mx.nd.waitall()
-    assert not live
+    del y
+    assert settled(live, 0)
 
 
 SCRIPT = """
-import builtins
+import sys
 import mxnet as mx
 import mxnet_impl
 from mxnet import autograd, np
@@ -477,7 +486,7 @@ x.attach_grad()
 x.grad[()] = 7
 with autograd.record():
     y = empty_result((0, 3), x)
-    builtins.outlives_every_module = empty_result((0, 3), x)
+    sys.outlives_every_module = empty_result((0, 3), x)
 y.backward()
 mx.nd.waitall()
 print(x.grad.tolist(), flush=True)
@@ -489,12 +498,13 @@ def test_engines_and_the_end_of_the_process(engine):
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         cwd=ROOT,
-        env={"MXNET_ENGINE_TYPE": engine},
+        env=os.environ | {"MXNET_ENGINE_TYPE": engine},
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert "Error" not in done.stderr
     assert done.stdout == "[0.0, 0.0, 0.0]\n"
 
 
