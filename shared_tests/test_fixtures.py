@@ -142,6 +142,17 @@ def test_what_is_written_is_read_back(tmp_path):
         assert np.array_equal(back[key], array)
 
 
+def test_the_same_numbers_are_the_same_bytes(tmp_path):
+    arrays = {CASE.id: {"ref.out.y": np.ones(3), "in.x": np.zeros(5)}}
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        write_fixtures(arrays, 1, {"torch": "1", "numpy": "2"}, folder)
+    one, two = (
+        {p.name: p.read_bytes() for p in f.iterdir()} for f in folders
+    )
+    assert one == two
+
+
 def test_a_crash_leaves_the_last_good_state(folder, monkeypatch):
     before = read_manifest(folder)
     arrays = {CASE.id: {"ref.out.y": np.zeros(3)}}
