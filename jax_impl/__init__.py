@@ -7,6 +7,7 @@ from jax_impl.centered import CenteredLayer, centered
 from jax_impl.half_spectrum import HalfSpectrum, half_spectrum
 from jax_impl.linear import Linear, LinearReLU, linear, linear_relu
 from jax_impl.mlp import MLP
+from jax_impl.rms_norm import RMSNorm, rms_norm
 from jax_impl.scaled_relu import ScaledReLU, scaled_relu
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Linear",
     "LinearReLU",
     "MLP",
+    "RMSNorm",
     "ScaledReLU",
     "TensorReduction",
     "bilinear",
@@ -22,6 +24,7 @@ __all__ = [
     "half_spectrum",
     "linear",
     "linear_relu",
+    "rms_norm",
     "scaled_relu",
 ]
 

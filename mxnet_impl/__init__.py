@@ -9,6 +9,7 @@ from mxnet_impl.centered import CenteredLayer, centered
 from mxnet_impl.half_spectrum import HalfSpectrum, half_spectrum
 from mxnet_impl.linear import Linear, LinearReLU, linear, linear_relu
 from mxnet_impl.mlp import MLP
+from mxnet_impl.rms_norm import RMSNorm, rms_norm
 from mxnet_impl.scaled_relu import ScaledReLU, scaled_relu
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Linear",
     "LinearReLU",
     "MLP",
+    "RMSNorm",
     "ScaledReLU",
     "TensorReduction",
     "bilinear",
@@ -24,6 +26,7 @@ __all__ = [
     "half_spectrum",
     "linear",
     "linear_relu",
+    "rms_norm",
     "scaled_relu",
 ]
 

@@ -7,6 +7,7 @@ from pytorch_impl.centered import CenteredLayer, centered
 from pytorch_impl.half_spectrum import HalfSpectrum, half_spectrum
 from pytorch_impl.linear import Linear, LinearReLU, linear, linear_relu
 from pytorch_impl.mlp import MLP
+from pytorch_impl.rms_norm import RMSNorm, rms_norm
 from pytorch_impl.scaled_relu import ScaledReLU, scaled_relu
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Linear",
     "LinearReLU",
     "MLP",
+    "RMSNorm",
     "ScaledReLU",
     "TensorReduction",
     "bilinear",
@@ -22,6 +24,7 @@ __all__ = [
     "half_spectrum",
     "linear",
     "linear_relu",
+    "rms_norm",
     "scaled_relu",
 ]
 

@@ -13,12 +13,20 @@ CONFIGS = {
     "MLP": MLP,
     "TensorReduction": LINEAR,
     "HalfSpectrum": {},
+    "RMSNorm": dict(dim=7),
 }
-WITH_WIDTH = ("Linear", "LinearReLU", "MLP", "TensorReduction")
+WITH_WIDTH = (
+    "Linear",
+    "LinearReLU",
+    "MLP",
+    "RMSNorm",
+    "TensorReduction",
+)
 WITH_PARAMS = {
     "Linear": "weight",
     "LinearReLU": "bias",
     "MLP": "layer2.weight",
+    "RMSNorm": "weight",
     "TensorReduction": "weight",
 }
 EVERY_LAYER = pytest.mark.parametrize("layer", CONFIGS)
@@ -50,7 +58,9 @@ def test_not_a_real_floating_dtype(adapter, layer, dtype):
 def test_wrong_width_or_rank(adapter, layer, shape):
     x = np.ones(shape, np.float32)
     got = str(shape).replace("(", r"\(").replace(")", r"\)")
-    with refused(ValueError, r"x expected shape \(\.\.\., I=7\)", got):
+    with refused(
+        ValueError, r"x expected shape \(\.\.\., [CI]=7\)", got
+    ):
         adapter.run(built(adapter, layer), {"x": x})
 
 
@@ -83,6 +93,7 @@ def test_half_spectrum_needs_float32_or_float64(adapter, package):
         ("linear", 1),
         ("linear_relu", 1),
         ("bilinear", 1),
+        ("rms_norm", 1),
     ],
 )
 def test_not_an_array(adapter, package, function, more):

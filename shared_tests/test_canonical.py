@@ -92,6 +92,27 @@ def bilinear(config, x, g, weight):
     return y, {"x": dx, "weight": dweight}
 
 
+def rms_norm(config, x, g, weight):
+    eps = LONG(config.get("eps", 1e-6))
+    y, dx, dweight = (
+        np.zeros_like(x),
+        np.zeros_like(x),
+        np.zeros_like(weight),
+    )
+    width = len(weight)
+    for n in np.ndindex(x.shape[:-1]):
+        row, up = x[n], g[n] * weight
+        root = np.sqrt(sum(v * v for v in row) / width + eps)
+        dot = sum(u * v for u, v in zip(up, row))
+        for c in range(width):
+            y[(*n, c)] = row[c] / root * weight[c]
+            dx[(*n, c)] = up[c] / root - row[c] * dot / (
+                width * root**3
+            )
+            dweight[c] += g[(*n, c)] * row[c] / root
+    return y, {"x": dx, "weight": dweight}
+
+
 def half_spectrum(config, x, g):
     """The sum itself, bin by bin, with angles in extended precision."""
     length = x.shape[-1]
@@ -120,6 +141,7 @@ DEFINITIONS = {
     "ScaledReLU": scaled_relu,
     "TensorReduction": bilinear,
     "HalfSpectrum": half_spectrum,
+    "RMSNorm": rms_norm,
 }
 
 
@@ -155,6 +177,9 @@ def tensors(case):
 
 
 BUILT_INS = {
+    "RMSNorm": lambda x, p, eps=1e-6: torch.nn.functional.rms_norm(
+        x, (len(p["weight"]),), p["weight"], eps
+    ),
     "Linear": lambda x, p: torch.nn.functional.linear(
         x, p["weight"], p.get("bias")
     ),
@@ -188,7 +213,9 @@ BUILT_INS = {
 )
 def test_against_built_ins(case):
     fixture, x, params = tensors(case)
-    more = {k: v for k, v in case.config.items() if k == "scale"}
+    more = {
+        k: v for k, v in case.config.items() if k in ("scale", "eps")
+    }
     moving = {"x": x} | params
     for tensor in moving.values():
         tensor.requires_grad_()

@@ -11,6 +11,7 @@ from tf_impl.centered import CenteredLayer, centered
 from tf_impl.half_spectrum import HalfSpectrum, half_spectrum
 from tf_impl.linear import Linear, LinearReLU, linear, linear_relu
 from tf_impl.mlp import MLP
+from tf_impl.rms_norm import RMSNorm, rms_norm
 from tf_impl.scaled_relu import ScaledReLU, scaled_relu
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Linear",
     "LinearReLU",
     "MLP",
+    "RMSNorm",
     "ScaledReLU",
     "TensorReduction",
     "bilinear",
@@ -26,6 +28,7 @@ __all__ = [
     "half_spectrum",
     "linear",
     "linear_relu",
+    "rms_norm",
     "scaled_relu",
 ]
 

@@ -1,0 +1,52 @@
+"""RMSNorm: divide by the root mean square of the last axis.
+
+y_c = x_c / sqrt((1/C) sum_d x_d^2 + eps) * weight_c
+low precision goes through float32, so that x_d^2 cannot overflow
+
+Axes:   C, D features, ... any leading axes
+Params: weight (C), starts as ones
+Raises: TypeError if x is not of a real floating dtype
+        ValueError if x is not (..., C)
+Ref:    Zhang, Sennrich 2019, NeurIPS, eq. 4
+"""
+
+# region imports
+import jax.numpy as jnp
+from flax import nnx
+
+from jax_impl.checks import check_input
+
+# endregion
+
+
+# region function
+def rms_norm(x, weight, eps: float = 1e-6):
+    check_input("rms_norm", x, "... C", C=weight.shape[0])
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    square = jnp.mean(wide * wide, axis=-1, keepdims=True)  # ... 1
+    y = wide / jnp.sqrt(square + eps) * weight
+    return y.astype(x.dtype)
+
+
+# endregion
+
+
+# region layer
+class RMSNorm(nnx.Module):
+    def __init__(self, dim: int, eps: float = 1e-6):
+        super().__init__()
+        self.weight = nnx.Param(jnp.ones(dim))
+        self.eps = eps
+
+    def __call__(self, x):
+        return rms_norm(x, self.weight, self.eps)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = RMSNorm(dim=2)
+    print(layer(jnp.array([3.0, 4.0])))
+# endregion

@@ -1,0 +1,64 @@
+"""RMSNorm: divide by the root mean square of the last axis.
+
+y_c = x_c / sqrt((1/C) sum_d x_d^2 + eps) * weight_c
+low precision goes through float32, so that x_d^2 cannot overflow
+
+Axes:   C, D features, ... any leading axes
+Params: weight (C), starts as ones
+Raises: TypeError if x is not of a real floating dtype
+        ValueError if x is not (..., C)
+Ref:    Zhang, Sennrich 2019, NeurIPS, eq. 4
+"""
+
+# region imports
+from mxnet import np
+from mxnet.gluon import nn
+
+from mxnet_impl.checks import check_input
+from mxnet_impl.custom_function import empty_result
+
+# endregion
+
+
+# region function
+def rms_norm(x, weight, eps: float = 1e-6):
+    check_input("rms_norm", x, "... C", C=weight.shape[0])
+    if 0 in x.shape:
+        return empty_result(x.shape, x, weight)
+    kind = "float64" if x.dtype == np.float64 else "float32"
+    wide, weight = x.astype(kind), weight.astype(kind)
+    square = np.mean(wide * wide, axis=-1, keepdims=True)  # ... 1
+    y = wide / np.sqrt(square + eps) * weight
+    return y.astype(x.dtype)
+
+
+# endregion
+
+
+# region layer
+class RMSNorm(nn.Block):
+    def __init__(self, dim: int, eps: float = 1e-6, **kwargs):
+        super().__init__(**kwargs)
+        self.weight = self.params.get("weight", shape=dim, init="ones")
+        self.eps = eps
+
+    def forward(self, x):
+        return rms_norm(x, self.weight.data(), self.eps)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = RMSNorm(dim=2)
+    layer.initialize()
+    print(layer(np.array([3.0, 4.0])))
+# endregion
+
+
+# region what differs here
+# mxnet 1.9.1: the mean over an axis of an empty batch fails, and its
+# backward divides by zero and ends the process: empty_result
+# mxnet 1.9.1 promotes no dtypes here: the weight is cast as well
+# endregion

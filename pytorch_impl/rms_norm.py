@@ -1,0 +1,52 @@
+"""RMSNorm: divide by the root mean square of the last axis.
+
+y_c = x_c / sqrt((1/C) sum_d x_d^2 + eps) * weight_c
+low precision goes through float32, so that x_d^2 cannot overflow
+
+Axes:   C, D features, ... any leading axes
+Params: weight (C), starts as ones
+Raises: TypeError if x is not of a real floating dtype
+        ValueError if x is not (..., C)
+Ref:    Zhang, Sennrich 2019, NeurIPS, eq. 4
+"""
+
+# region imports
+import torch
+from torch import nn
+
+from pytorch_impl.checks import check_input
+
+# endregion
+
+
+# region function
+def rms_norm(x, weight, eps: float = 1e-6):
+    check_input("rms_norm", x, "... C", C=weight.shape[0])
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    square = torch.mean(wide * wide, dim=-1, keepdim=True)  # ... 1
+    y = wide / torch.sqrt(square + eps) * weight
+    return y.to(x.dtype)
+
+
+# endregion
+
+
+# region layer
+class RMSNorm(nn.Module):
+    def __init__(self, dim: int, eps: float = 1e-6):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.eps = eps
+
+    def forward(self, x):
+        return rms_norm(x, self.weight, self.eps)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = RMSNorm(dim=2)
+    print(layer(torch.tensor([3.0, 4.0])))
+# endregion

@@ -1,0 +1,59 @@
+"""RMSNorm: divide by the root mean square of the last axis.
+
+y_c = x_c / sqrt((1/C) sum_d x_d^2 + eps) * weight_c
+low precision goes through float32, so that x_d^2 cannot overflow
+
+Axes:   C, D features, ... any leading axes
+Params: weight (C), starts as ones
+Raises: TypeError if x is not of a real floating dtype
+        ValueError if x is not (..., C)
+Ref:    Zhang, Sennrich 2019, NeurIPS, eq. 4
+"""
+
+# region imports
+import tensorflow as tf
+
+from tf_impl.checks import check_input
+
+# endregion
+
+
+# region function
+def rms_norm(x, weight, eps: float = 1e-6):
+    check_input("rms_norm", x, "... C", C=weight.shape[0])
+    kind = tf.float64 if x.dtype == tf.float64 else tf.float32
+    wide, weight = tf.cast(x, kind), tf.cast(weight, kind)
+    square = tf.reduce_mean(
+        wide * wide, axis=-1, keepdims=True
+    )  # ... 1
+    y = wide / tf.sqrt(square + eps) * weight
+    return tf.cast(y, x.dtype)
+
+
+# endregion
+
+
+# region layer
+class RMSNorm(tf.keras.layers.Layer):
+    def __init__(self, dim: int, eps: float = 1e-6, **kwargs):
+        super().__init__(**kwargs)
+        self.weight = self.add_weight((dim,), "ones", name="weight")
+        self.eps = eps
+
+    def call(self, x):
+        return rms_norm(x, self.weight, self.eps)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = RMSNorm(dim=2)
+    print(layer(tf.constant([3.0, 4.0])))
+# endregion
+
+
+# region what differs here
+# tensorflow 2.21.0 promotes no dtypes: the weight is cast as well
+# endregion
