@@ -118,26 +118,14 @@ def reduce_mean_noise(y, x, dim=None, keepdim=False, **_):
     return torch.sqrt(noise**2 + division**2)
 
 
-def matmul_noise(y, a, b, **_):
-    return product_sum_noise(y, a, b)
-
-
-def product_sum_noise(y, a, b):
+def matmul_noise(y, a, b):
     """Sum noise of y = a @ b, and one rounding where there is one term."""
     if a.shape[-1] > 1:
         return sum_noise(a.shape[-1], y, (a * a) @ (b * b))
     return y.abs() / math.sqrt(3)
 
 
-def rfft_noise(y, x, dim, normalization, onesided):
-    return transform_noise(y, x, dim, normalization)
-
-
-def cfft_noise(y, x, dim, normalization, forward):
-    return transform_noise(y, x, dim, normalization)
-
-
-def transform_noise(y, x, dim, normalization):
+def transform_noise(y, x, dim, normalization, _):
     if normalization != 0:
         raise NotImplementedError(
             "budget.py: only unnormalised transforms"
@@ -154,8 +142,8 @@ RULES = {
     aten.mean: reduce_mean_noise,
     aten.mm: matmul_noise,
     aten.bmm: matmul_noise,
-    aten._fft_r2c: rfft_noise,
-    aten._fft_c2c: cfft_noise,
+    aten._fft_r2c: transform_noise,
+    aten._fft_c2c: transform_noise,
 }
 
 

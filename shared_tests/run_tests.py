@@ -69,9 +69,9 @@ async def run_pytest(framework, slots, console):
     counts = read_counts(report)
     if process.returncode and not counts["failed"]:
         return counts, f"pytest ended with {process.returncode}: {last}"
-    return counts, "" if counts[
-        "ran"
-    ] else f"ran no test in {seconds:.0f} s"
+    if not counts["ran"]:
+        return counts, f"ran no test in {seconds:.0f} s"
+    return counts, ""
 
 
 async def run_all(console):
