@@ -58,7 +58,7 @@ if __name__ == "__main__":
 
 
 # region what differs here
-# mxnet 1.9.1: the mean over an axis of an empty batch fails, and its
-# backward divides by zero and ends the process: empty_result
+# mxnet 1.9.1: the mean over an axis of an empty batch fails, with an
+# error that may surface in a later operation: empty_result
 # mxnet 1.9.1 promotes no dtypes here: the weight is cast as well
 # endregion
