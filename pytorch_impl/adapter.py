@@ -27,6 +27,7 @@ import torch
 
 import pytorch_impl
 from pytorch_impl.checks import check_shape
+from pytorch_impl.parameters import list_parameters, named_parameters
 
 # endregion
 
@@ -74,16 +75,14 @@ def build(layer, config, params, precision="float32"):
         raise ValueError(
             f"precision expected one of {known}, got {precision!r}"
         )
-    make = getattr(pytorch_impl, layer)
+    make, config = getattr(pytorch_impl, layer), resolve(config)
     if not inspect.isclass(make):
         check_params(layer, {}, params)
         call = functools.partial(make, **config)
         return Built(layer, call, {}, precision)
     module = make(**config).to(PRECISIONS[precision])
-    own = dict(module.named_parameters())
-    check_params(
-        layer, {n: tuple(p.shape) for n, p in own.items()}, params
-    )
+    own = named_parameters(module)
+    check_params(layer, list_parameters(module), params)
     with torch.no_grad():
         for name, value in params.items():
             own[name].copy_(to_tensor(value, precision))
@@ -116,10 +115,18 @@ def run(built, inputs, cotangents=None, compiled=False):
     return results
 
 
+def resolve(config):
+    """config with the function that attention="attention_tiled" names."""
+    names = {"attention"} & set(config)
+    return config | {n: getattr(pytorch_impl, config[n]) for n in names}
+
+
 def shapes(layer, config):
     """Parameter names and shapes: the checkpoint format of a layer."""
-    module = getattr(pytorch_impl, layer)(**config)
-    return {n: tuple(p.shape) for n, p in module.named_parameters()}
+    make = getattr(pytorch_impl, layer)
+    if not inspect.isclass(make):
+        return {}
+    return list_parameters(make(**resolve(config)))
 
 
 @functools.cache

@@ -4,20 +4,18 @@ y_o = sum_i x_i W_oi + b_o;  linear_relu: y_o where y_o > 0, else 0,
 with gradient 0 at y_o = 0
 
 Axes:   I in_features, O out_features, ... any leading axes
-Params: weight (O, I), bias (O)
-        weight starts uniform in +-sqrt(6 / (I + O)), bias zero
+Params: weight (O, I), starts as glorot; bias (O), starts as zeros
 Raises: TypeError if x is not of a real floating dtype
         ValueError if x is not (..., I)
-Ref:    Glorot, Bengio 2010, AISTATS, eq. 16 (the start)
+Ref:    Nair, Hinton 2010, ICML, 2 (the rectifier)
 """
 
 # region imports
-import math
-
 import torch
 from torch import nn
 
 from pytorch_impl.checks import check_input
+from pytorch_impl.glorot import glorot
 
 # endregion
 
@@ -43,9 +41,7 @@ class Linear(nn.Module):
         self, in_features: int, out_features: int, bias: bool = True
     ):
         super().__init__()
-        bound = math.sqrt(6 / (in_features + out_features))
-        weight = torch.empty(out_features, in_features)
-        self.weight = nn.Parameter(weight.uniform_(-bound, bound))
+        self.weight = nn.Parameter(glorot(out_features, in_features))
         self.bias = (
             nn.Parameter(torch.zeros(out_features)) if bias else None
         )
@@ -57,9 +53,7 @@ class Linear(nn.Module):
 class LinearReLU(nn.Module):
     def __init__(self, in_features: int, out_features: int):
         super().__init__()
-        bound = math.sqrt(6 / (in_features + out_features))
-        weight = torch.empty(out_features, in_features)
-        self.weight = nn.Parameter(weight.uniform_(-bound, bound))
+        self.weight = nn.Parameter(glorot(out_features, in_features))
         self.bias = nn.Parameter(torch.zeros(out_features))
 
     def forward(self, x):

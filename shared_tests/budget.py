@@ -35,13 +35,14 @@ DECOMPOSITIONS = core_aten_decompositions()
 EXACT = {
     getattr(aten, name)
     for name in """
-    _reshape_alias _to_copy _unsafe_view alias arange as_strided clone
-    contiguous copy_ detach detach_ empty empty_like eq expand fill_ full
-    full_like ge gt is_same_size le lift_fresh lt maximum minimum ne neg
-    new_empty new_zeros ones ones_like permute real relu reshape
-    scalar_tensor select select_backward slice slice_backward split squeeze
-    stack t transpose unsqueeze view view_as_complex view_as_real where
-    zero_ zeros zeros_like
+    _reshape_alias _to_copy _unsafe_view alias amax arange as_strided
+    bitwise_and cat clone contiguous copy_ detach detach_ empty
+    empty_like eq expand fill_ full full_like ge gt is_same_size le
+    lift_fresh lt maximum minimum ne neg new_empty new_zeros ones
+    ones_like permute real relu reshape scalar_tensor select
+    select_backward slice slice_backward split squeeze stack t transpose
+    tril unsqueeze view view_as_complex view_as_real where zero_ zeros
+    zeros_like
     """.split()
 }
 
@@ -67,7 +68,8 @@ ELEMENTWISE = {
 def sum_noise(n, total, squares):
     """Expected error of adding n terms one by one in random order."""
     serial = n * (total**2 / 3 + squares / 6) / 3 + squares / 3
-    return torch.sqrt(serial) if n > 1 else torch.zeros_like(total)
+    several = torch.as_tensor(n > 1)
+    return torch.where(several, torch.sqrt(serial), 0)
 
 
 def fft_noise(n, energy):
@@ -118,11 +120,44 @@ def reduce_mean_noise(y, x, dim=None, keepdim=False, **_):
     return torch.sqrt(noise**2 + division**2)
 
 
+def product_sum_noise(n, y, squares):
+    """A sum of n products: one rounding where there is only one."""
+    one = y.abs() / math.sqrt(3)
+    return torch.where(
+        torch.as_tensor(n > 1), sum_noise(n, y, squares), one
+    )
+
+
 def matmul_noise(y, a, b):
-    """Sum noise of y = a @ b, and one rounding where there is one term."""
-    if a.shape[-1] > 1:
-        return sum_noise(a.shape[-1], y, (a * a) @ (b * b))
-    return y.abs() / math.sqrt(3)
+    return product_sum_noise(a.shape[-1], y, (a * a) @ (b * b))
+
+
+def convolution_noise(y, x, weight, bias, *options):
+    """Counting the terms, and adding their squares, are convolutions."""
+    if bias is not None:
+        raise NotImplementedError("budget.py: the bias is added apart")
+
+    def alike(x, weight):
+        return aten.convolution(x, weight, None, *options)
+
+    n = alike(torch.ones_like(x), torch.ones_like(weight))
+    return product_sum_noise(n, y, alike(x * x, weight * weight))
+
+
+def convolution_backward_noise(y, dy, x, weight, _, *options):
+    *options, wanted = options
+
+    def alike(*arrays):
+        return aten.convolution_backward(
+            *arrays, None, *options, [*wanted[:2], False]
+        )
+
+    counts = alike(*(torch.ones_like(a) for a in (dy, x, weight)))
+    squares = alike(dy * dy, x * x, weight * weight)
+    return [
+        None if part is None else product_sum_noise(*both)
+        for part, *both in zip(y, counts, y, squares)
+    ]
 
 
 def transform_noise(y, x, dim, normalization, _):
@@ -142,6 +177,8 @@ RULES = {
     aten.mean: reduce_mean_noise,
     aten.mm: matmul_noise,
     aten.bmm: matmul_noise,
+    aten.convolution: convolution_noise,
+    aten.convolution_backward: convolution_backward_noise,
     aten._fft_r2c: transform_noise,
     aten._fft_c2c: transform_noise,
 }
@@ -190,6 +227,13 @@ class RoundingNoise(TorchDispatchMode):
         if op not in RULES:
             return ELEMENTWISE[op] * y.abs() / math.sqrt(3)
         noise = RULES[op](y, *args, **kwargs)
+        if isinstance(noise, list):
+            return [self.stored(op, *part) for part in zip(y, noise)]
+        return self.stored(op, y, noise)
+
+    def stored(self, op, y, noise):
+        if noise is None:
+            return None
         if self.accumulator != 1.0 and op not in ELEMENTWISE:
             stored = y.abs() / math.sqrt(3)
             summed = self.accumulator * noise
@@ -197,6 +241,11 @@ class RoundingNoise(TorchDispatchMode):
         return noise
 
     def perturb(self, y, noise):
+        if isinstance(noise, list):
+            for part, its in zip(y, noise):
+                if its is not None:
+                    self.perturb(part, its)
+            return y
         if y.is_complex():
             parts = torch.view_as_real(y)
             self.perturb(parts, noise.unsqueeze(-1).expand(parts.shape))

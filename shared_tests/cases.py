@@ -23,6 +23,8 @@ class Draw(NamedTuple):
     scale: float = 1.0
     offset: float = 0.0
     values: tuple = ()  # these numbers instead of random ones
+    allow: float | None = None  # a mask: the share that may be attended
+    closed: tuple = ()  # rows of a mask where nothing may be
 
 
 class Case(NamedTuple):
@@ -33,10 +35,15 @@ class Case(NamedTuple):
     flags: frozenset
     reason: str
     params: dict  # drawn here instead of from the default distribution
+    like: str = ""  # the case whose numbers and budgets it has to meet
 
     @property
     def id(self):
         return f"{self.layer}-{self.name}"
+
+    @property
+    def fixture(self):
+        return self.like or self.id
 
 
 def normal(*shape, scale=1.0, offset=0.0):
@@ -53,6 +60,11 @@ def zeros(*shape):
     return Draw(shape, scale=0.0)
 
 
+def mask(*shape, allow=0.6, closed=()):
+    """Booleans, True = may attend; closed rows are False throughout."""
+    return Draw(shape, allow=allow, closed=closed)
+
+
 def case(layer, name, config, inputs, flags, reason, params=None):
     flags = frozenset(flags.split())
     return Case(
@@ -60,8 +72,26 @@ def case(layer, name, config, inputs, flags, reason, params=None):
     )
 
 
+def variant(of, layer, **config):
+    """The same case by another page: same numbers, same budgets."""
+    return of._replace(
+        layer=layer, config=of.config | config, like=of.fixture
+    )
+
+
+def qkv(q, k, **more):
+    """Inputs of attention: q and k with these shapes, v shaped as k."""
+    return dict(q=normal(*q), k=normal(*k), v=normal(*k)) | more
+
+
 LINEAR = dict(in_features=7, out_features=3)
 SMALL_MLP = dict(input_size=7, hidden_size=11, output_size=3)
+CONV = dict(in_channels=2, out_channels=5, kernel_size=3)
+HEADS = dict(embed_dim=12, num_heads=3)
+CLASSIFIER = dict(
+    input_dim=5, embed_dim=12, num_heads=3, num_layers=2, num_classes=4
+)
+Q, K = (2, 3, 5, 4), (2, 3, 7, 4)
 
 # fmt: off
 CASES = [
@@ -162,6 +192,17 @@ CASES = [
     case("MLP", "offset_1e4", SMALL_MLP, dict(x=normal(5, 7, offset=1e4)),
          "offset_1e4", "large activations through both layers"),
 
+    # parameters
+    case("TiedMLP", "basic", dict(features=7), dict(x=normal(5, 7)),
+         "basic compiled low_precision shared",
+         "one weight in two places: its gradient is the sum of both"),
+    case("TiedMLP", "leading_axes", dict(features=7), dict(x=normal(2, 5, 7)),
+         "rank_3 shared", "gradients sum over every leading axis"),
+    case("TiedMLP", "batch_1", dict(features=7), dict(x=normal(1, 7)),
+         "batch_1 shared", "an axis of size 1 hides broadcasting mistakes"),
+    case("TiedMLP", "empty_batch", dict(features=7), dict(x=normal(0, 7)),
+         "empty_batch shared", "both uses add up to 0, not to stale memory"),
+
     # bilinear
     case("TensorReduction", "basic", LINEAR, dict(x=normal(5, 7)),
          "basic compiled low_precision", "W itself need not be symmetric"),
@@ -234,5 +275,237 @@ CASES = [
     case("RMSNorm", "huge_inputs", dict(dim=7),
          dict(x=normal(5, 7, scale=1e15)),
          "huge_inputs", "no overflow on the way"),
+
+    # conv
+    case("StandardizedConv2d", "basic", CONV, dict(x=normal(4, 2, 7, 8)),
+         "basic compiled low_precision", "start here: distinct sizes"),
+    case("StandardizedConv2d", "stride", CONV | dict(stride=2),
+         dict(x=normal(4, 2, 7, 10)), "stride", "the last column is not used"),
+    case("StandardizedConv2d", "padding", CONV | dict(padding=1),
+         dict(x=normal(4, 2, 7, 8)), "padding", "zeros around, on both sides"),
+    case("StandardizedConv2d", "stride_padding",
+         CONV | dict(stride=3, padding=2), dict(x=normal(4, 2, 7, 9)),
+         "stride padding compiled", "TensorFlow's SAME would pad elsewhere"),
+    case("StandardizedConv2d", "even_kernel",
+         CONV | dict(kernel_size=4, padding=1), dict(x=normal(3, 2, 7, 9)),
+         "padding", "a kernel without a centre"),
+    case("StandardizedConv2d", "kernel_1",
+         dict(in_channels=7, out_channels=3, kernel_size=1),
+         dict(x=normal(4, 7, 5, 6)), "size_1", "a filter over channels only"),
+    case("StandardizedConv2d", "whole_image", CONV,
+         dict(x=normal(4, 2, 3, 3)), "size_1", "one output pixel",),
+    case("StandardizedConv2d", "batch_1", CONV, dict(x=normal(1, 2, 7, 8)),
+         "batch_1", "an axis of size 1 hides broadcasting mistakes"),
+    case("StandardizedConv2d", "empty_batch", CONV,
+         dict(x=normal(0, 2, 7, 8)),
+         "empty_batch", "parameter gradients are 0"),
+    case("StandardizedConv2d", "wide",
+         dict(in_channels=31, out_channels=3, kernel_size=5, padding=2),
+         dict(x=normal(2, 31, 11, 13)), "many_terms", "775 terms an output"),
+    case("StandardizedConv2d", "offset_1e4", CONV,
+         dict(x=normal(4, 2, 7, 8)), "offset_1e4",
+         "filters far from 0: the standardisation cancels",
+         params=dict(weight=normal(5, 2, 3, 3, offset=1e4))),
+    case("StandardizedConv2d", "equal_filters", CONV,
+         dict(x=normal(4, 2, 7, 8)), "zeros",
+         "variance 0: eps keeps it finite",
+         params=dict(weight=normal(5, 2, 3, 3, scale=0.0, offset=0.5))),
+    case("StandardizedConv2d", "eps", CONV | dict(eps=0.25),
+         dict(x=normal(4, 2, 7, 8)), "eps", "eps is inside the root"),
+    case("StandardizedConv2d", "non_contiguous", CONV,
+         dict(x=normal(4, 2, 7, 8)),
+         "non_contiguous", "strides must not matter"),
+
+    # manual_gradient
+    case("WeightedSum", "basic", dict(in_features=7), dict(x=normal(5, 7)),
+         "basic compiled low_precision", "a single number comes out"),
+    case("WeightedSum", "batch_1", dict(in_features=7), dict(x=normal(1, 7)),
+         "batch_1", "an axis of size 1 hides broadcasting mistakes"),
+    case("WeightedSum", "empty_batch", dict(in_features=7),
+         dict(x=normal(0, 7)), "empty_batch", "the sum of nothing is 0"),
+    case("WeightedSum", "one_by_one", dict(in_features=1),
+         dict(x=normal(5, 1)), "size_1", "the smallest weight"),
+    case("WeightedSum", "large", dict(in_features=113),
+         dict(x=normal(97, 113)), "many_terms", "10,961 terms in one sum"),
+    case("WeightedSum", "offset_1e4", dict(in_features=7),
+         dict(x=normal(5, 7, offset=1e4)), "offset_1e4", "cancellation"),
+    case("ManualLinear", "basic", LINEAR, dict(x=normal(5, 7)),
+         "basic compiled low_precision", "as Linear, gradient by hand"),
+    case("ManualLinear", "batch_1", LINEAR, dict(x=normal(1, 7)),
+         "batch_1", "an axis of size 1 hides broadcasting mistakes"),
+    case("ManualLinear", "empty_batch", LINEAR, dict(x=normal(0, 7)),
+         "empty_batch", "parameter gradients are 0, not stale memory"),
+    case("ManualLinear", "wide", dict(in_features=1000, out_features=11),
+         dict(x=normal(3, 1000)), "many_terms", "long sums of both signs"),
+    case("ManualLinear", "tall_batch", LINEAR, dict(x=normal(503, 7)),
+         "many_terms", "long sums in the parameter gradients"),
+    case("ManualLinear", "non_contiguous", LINEAR, dict(x=normal(5, 7)),
+         "non_contiguous", "strides must not matter"),
+
+    # multi_head_attention
+    case("MultiHeadAttention", "basic", HEADS, dict(x=normal(2, 5, 12)),
+         "basic compiled low_precision", "q, k, v from one weight"),
+    case("MultiHeadAttention", "causal", HEADS | dict(causal=True),
+         dict(x=normal(2, 5, 12)), "causal", "the first token sees itself"),
+    case("MultiHeadAttention", "grouped",
+         dict(embed_dim=12, num_heads=6, num_kv_heads=2),
+         dict(x=normal(3, 5, 12)), "grouped compiled",
+         "rows of the weight: 6 heads of q, 2 of k, 2 of v"),
+    case("MultiHeadAttention", "one_kv_head",
+         dict(embed_dim=12, num_heads=3, num_kv_heads=1),
+         dict(x=normal(2, 5, 12)), "grouped", "all queries share the keys"),
+    case("MultiHeadAttention", "no_bias", HEADS | dict(bias=False),
+         dict(x=normal(2, 5, 12)), "no_bias", "neither of the two biases"),
+    case("MultiHeadAttention", "no_out_proj", HEADS | dict(out_proj=False),
+         dict(x=normal(2, 5, 12)), "no_out_proj", "the heads, side by side"),
+    case("MultiHeadAttention", "masked", HEADS,
+         dict(x=normal(2, 5, 12), attn_mask=mask(2, 1, 1, 5)),
+         "mask", "keys that are padding, by sample"),
+    case("MultiHeadAttention", "one_head", dict(embed_dim=6, num_heads=1),
+         dict(x=normal(2, 5, 6)), "size_1", "one head over all channels"),
+    case("MultiHeadAttention", "width_1", dict(embed_dim=6, num_heads=6),
+         dict(x=normal(2, 5, 6)), "size_1", "heads of one channel"),
+    case("MultiHeadAttention", "one_token", HEADS, dict(x=normal(2, 1, 12)),
+         "size_1", "nothing to choose from"),
+    case("MultiHeadAttention", "batch_1", HEADS, dict(x=normal(1, 5, 12)),
+         "batch_1", "an axis of size 1 hides broadcasting mistakes"),
+    case("MultiHeadAttention", "empty_batch", HEADS,
+         dict(x=normal(0, 5, 12)),
+         "empty_batch", "parameter gradients are 0"),
+    case("MultiHeadAttention", "many_tokens",
+         dict(embed_dim=24, num_heads=2, causal=True),
+         dict(x=normal(1, 131, 24)), "many_terms causal", "131 tokens"),
+
+    # transformer
+    case("TransformerClassifier", "basic", CLASSIFIER,
+         dict(x=normal(3, 7, 5)), "basic compiled",
+         "27 parameters, two blocks deep"),
+    case("TransformerClassifier", "one_layer",
+         CLASSIFIER | dict(num_layers=1), dict(x=normal(3, 7, 5)),
+         "depth", "a block less: fewer parameters"),
+    case("TransformerClassifier", "odd_width",
+         CLASSIFIER | dict(embed_dim=9), dict(x=normal(2, 7, 5)),
+         "odd_length", "the last position channel is a sine"),
+    case("TransformerClassifier", "one_token", CLASSIFIER,
+         dict(x=normal(3, 1, 5)), "size_1", "the mean over one token"),
+    case("TransformerClassifier", "batch_1", CLASSIFIER,
+         dict(x=normal(1, 7, 5)),
+         "batch_1", "an axis of size 1 hides broadcasting mistakes"),
+    case("TransformerClassifier", "empty_batch", CLASSIFIER,
+         dict(x=normal(0, 7, 5)), "empty_batch", "27 gradients of 0"),
+    case("TransformerClassifier", "many_tokens", CLASSIFIER,
+         dict(x=normal(2, 61, 5)), "many_terms", "positions up to 60"),
+]
+
+ATTENTION = [
+    case("attention", "basic", {}, qkv(Q, K),
+         "basic compiled low_precision", "more keys than queries"),
+    case("attention", "fewer_keys", {}, qkv((2, 3, 7, 4), (2, 3, 5, 4)),
+         "cross", "more queries than keys"),
+    case("attention", "causal", dict(causal=True), qkv((2, 3, 7, 4), K),
+         "causal compiled", "query n sees keys 0 to n"),
+    case("attention", "causal_more_keys", dict(causal=True), qkv(Q, K),
+         "causal cross", "the last two keys are never seen: aligned at 0"),
+    case("attention", "causal_fewer_keys", dict(causal=True),
+         qkv((2, 3, 7, 4), (2, 3, 5, 4)),
+         "causal cross", "the last queries see every key"),
+    case("attention", "masked", {}, qkv(Q, K, attn_mask=mask(2, 3, 5, 7)),
+         "mask", "a mask of its own for every head"),
+    case("attention", "padding_mask", {},
+         qkv(Q, K, attn_mask=mask(2, 1, 1, 7)),
+         "mask compiled", "keys that are padding, by sample"),
+    case("attention", "query_mask", {}, qkv(Q, K, attn_mask=mask(3, 5, 1)),
+         "mask", "the mask broadcasts over the keys: rows of y are 0"),
+    case("attention", "matrix_mask", {}, qkv(Q, K, attn_mask=mask(5, 7)),
+         "mask", "the mask broadcasts over samples and heads"),
+    case("attention", "fully_masked_row", {},
+         qkv(Q, K, attn_mask=mask(2, 3, 5, 7, closed=(0, 3))),
+         "mask fully_masked_row", "0 with gradient 0, never NaN"),
+    case("attention", "all_masked", {},
+         qkv(Q, K, attn_mask=mask(2, 1, 5, 7, allow=0.0)),
+         "mask fully_masked_row", "nothing may be attended: all is 0"),
+    case("attention", "causal_masked", dict(causal=True),
+         qkv((2, 3, 7, 4), K, attn_mask=mask(2, 3, 7, 7)),
+         "causal mask fully_masked_row", "both must allow a key"),
+    case("attention", "grouped", {}, qkv((2, 6, 5, 4), (2, 3, 7, 4)),
+         "grouped compiled", "two heads to a group, neighbours"),
+    case("attention", "grouped_causal", dict(causal=True),
+         qkv((1, 6, 5, 4), (1, 2, 7, 4), attn_mask=mask(1, 1, 5, 7)),
+         "grouped causal mask", "everything at once"),
+    case("attention", "one_kv_head", {}, qkv((2, 3, 5, 4), (2, 1, 7, 4)),
+         "grouped size_1", "MXNet's matmul has a wrong gradient here"),
+    case("attention", "scale", dict(scale=0.3), qkv(Q, K),
+         "scale", "instead of 1 / sqrt(D)"),
+    case("attention", "scale_0", dict(scale=0.0), qkv(Q, K),
+         "scale", "a scale of 0 is a scale: the mean of the values"),
+    case("attention", "large_logits", dict(scale=100.0), qkv(Q, K),
+         "large_logits", "one weight is 1, the others vanish"),
+    case("attention", "huge_logits", dict(scale=1e4, causal=True),
+         qkv(Q, K), "large_logits", "logits of 1e4: exp must not overflow"),
+    case("attention", "equal_keys", {},
+         dict(q=normal(*Q), k=normal(*K, scale=0.0, offset=0.5),
+              v=normal(*K)),
+         "tie", "all scores are equal, and so are the weights"),
+    case("attention", "one_key", {}, qkv((2, 3, 5, 4), (2, 3, 1, 4)),
+         "size_1", "y is v; the gradient by q is 0"),
+    case("attention", "one_query", {}, qkv((2, 3, 1, 4), K),
+         "size_1", "a step of decoding"),
+    case("attention", "width_1", {}, qkv((2, 3, 5, 1), (2, 3, 7, 1)),
+         "size_1", "heads of one channel"),
+    case("attention", "batch_1", {}, qkv((1, 3, 5, 4), (1, 3, 7, 4)),
+         "batch_1", "an axis of size 1 hides broadcasting mistakes"),
+    case("attention", "empty_batch", {}, qkv((0, 3, 5, 4), (0, 3, 7, 4)),
+         "empty_batch", "nothing in, nothing out"),
+    case("attention", "no_query", {}, qkv((2, 3, 0, 4), K),
+         "empty", "no query: the keys get gradient 0"),
+    case("attention", "many_keys", dict(causal=True),
+         qkv((1, 2, 61, 16), (1, 2, 257, 16)),
+         "many_terms causal", "more keys than one block"),
+    case("attention", "tiny_inputs", {},
+         dict(q=normal(*Q, scale=1e-30), k=normal(*K), v=normal(*K)),
+         "tiny_inputs", "the scores vanish beside each other"),
+    case("attention", "offset_1e4", {},
+         dict(q=normal(*Q), k=normal(*K), v=normal(*K, offset=1e4)),
+         "offset_1e4", "gradients are small differences of large numbers"),
+    case("attention", "non_contiguous", {}, qkv(Q, K),
+         "non_contiguous", "strides must not matter"),
 ]
 # fmt: on
+
+CASES += ATTENTION
+
+# blocks that do not divide the 5 or 7 keys; 128 where none is named
+CASES += [
+    variant(
+        case,
+        "attention_tiled",
+        **(
+            {}
+            if case.name in ("basic", "many_keys")
+            else {"block_size": 3}
+        ),
+    )
+    for case in ATTENTION
+]
+CASES += [
+    variant(case, "attention_tiled", block_size=size)._replace(
+        name=f"block_{size}", flags=frozenset({"block"}), reason=reason
+    )
+    for case in ATTENTION
+    if case.name == "grouped_causal"
+    for size, reason in (
+        (1, "one key at a time"),
+        (2, "a last block of one key"),
+        (7, "one block of just the keys"),
+        (1000, "one block, far too large"),
+    )
+]
+CASES += [
+    variant(case, case.layer, attention="attention_tiled")._replace(
+        name=f"tiled_{case.name}",
+        reason="the layer takes any variant of the function",
+    )
+    for case in CASES
+    if case.layer == "MultiHeadAttention"
+    and case.name in ("causal", "masked", "many_tokens")
+]

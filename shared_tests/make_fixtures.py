@@ -34,6 +34,10 @@ ACCUMULATOR = UNIT_ROUNDOFF["float32"]
 
 def draw_array(rng, draw, low_precision):
     """One array, exact in float32, or in all four precisions."""
+    if draw.allow is not None:
+        array = rng.random(draw.shape) < draw.allow
+        array[..., draw.closed, :] = False
+        return array
     if draw.values:
         array = np.array(draw.values)
     else:
@@ -149,7 +153,8 @@ def main():
     parser.add_argument("--output", type=pathlib.Path, default=FIXTURES)
     args = parser.parse_args()
     console = Console(stderr=True)
-    rows = track(CASES, "fixtures", console=console, transient=True)
+    own = [case for case in CASES if not case.like]
+    rows = track(own, "fixtures", console=console, transient=True)
     if not args.check:
         arrays = {
             case.id: make_fixture(case, args.seed) for case in rows
@@ -175,7 +180,7 @@ def main():
     if wrong:
         print("the fixtures are stale: run `make fixtures`")
     else:
-        print(f"{len(CASES)} fixtures are what the reference computes")
+        print(f"{len(own)} fixtures are what the reference computes")
     return 1 if wrong else 0
 
 

@@ -1,0 +1,58 @@
+"""Attention: every query gets a weighted mean of the values.
+
+y_bhnd = sum_m w_bhnm v_bgmd,  g the group of h, H / G heads to each
+w_bhnm = softmax over m of scale * sum_d q_bhnd k_bgmd
+a key that is not allowed has w = 0; a query without any has y = 0
+
+Axes:   B batch, N queries, M keys, H heads, G key/value heads, D width
+        attn_mask (B, H, N, M) or broadcast to it, True = may attend
+        causal: query n sees keys m <= n; scale: 1 / sqrt(D) if None
+Raises: TypeError, ValueError for dtypes and shapes that do not fit
+Ladder: attention, attention_tiled
+Ref:    Vaswani et al. 2017, NeurIPS, eq. 1; Ainslie et al. 2023, EMNLP
+"""
+
+# region imports
+import math
+
+import torch
+
+from pytorch_impl.checks import check_attention
+
+# endregion
+
+
+# region function
+def wide_heads(q, k, v, scale=None):
+    scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
+    wide = torch.promote_types(q.dtype, torch.float32)
+    repeats = q.shape[1] // k.shape[1]
+    k = torch.repeat_interleave(k.to(wide), repeats, dim=1)  # B H M D
+    v = torch.repeat_interleave(v.to(wide), repeats, dim=1)  # B H M D
+    return q.to(wide) * scale, k, v
+
+
+def attention(q, k, v, attn_mask=None, causal=False, scale=None):
+    check_attention("attention", q, k, v, attn_mask)
+    wide, k, v = wide_heads(q, k, v, scale)
+    s = torch.einsum("bhnd,bhmd->bhnm", wide, k)  # B H N M
+    every = torch.ones_like(s, dtype=torch.bool)
+    allowed = every if attn_mask is None else attn_mask
+    allowed = allowed & torch.tril(every) if causal else allowed
+    s = torch.where(allowed, s, torch.finfo(s.dtype).min)
+    top = torch.amax(s.detach(), dim=3, keepdim=True)  # B H N 1
+    w = torch.where(allowed, torch.exp(s - top), 0)  # B H N M
+    total = torch.sum(w, dim=3, keepdim=True)  # B H N 1
+    w = w / torch.where(total == 0, 1, total)
+    y = torch.einsum("bhnm,bhmd->bhnd", w, v)
+    return y.to(q.dtype)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    q, k, v = torch.randn(3, 1, 2, 5, 4)  # B H N D
+    print(attention(q, k, v, causal=True).shape)
+# endregion
