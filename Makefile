@@ -1,12 +1,17 @@
 # Custom layers in four frameworks, proven to compute the same numbers.
 
-FRAMEWORKS := pytorch jax tf mxnet
-ENVIRONMENTS := tools $(FRAMEWORKS)
+ALL := pytorch jax tf mxnet
+ENVIRONMENTS := tools $(ALL)
 STAMPS := $(ENVIRONMENTS:%=.venv/%/.stamp)
 PYTHON3 := $(shell command -v python3.11 || command -v python3)
 UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 TOOLS := .venv/tools/bin/python
 LOGS := build/logs
+
+# What `make compare` and `make show` are asked for.
+LAYER ?=
+FRAMEWORKS ?= pytorch,jax
+CASE ?=
 
 # A local wheel folder is where torch comes from; without one uv picks the
 # build of torch that fits this machine: CPU where there is no NVIDIA driver.
@@ -22,7 +27,8 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
-.PHONY: environments clean $(FRAMEWORKS:%=test-%) test-tools
+.PHONY: compare show alignment
+.PHONY: environments clean $(ALL:%=test-%) test-tools
 
 help: ## this text
 	@echo "Custom layers in four frameworks, proven to compute the same numbers."
@@ -35,6 +41,15 @@ parity: environments ## compare the four frameworks; writes build/parity/
 
 test-all: environments lint ## every test in every environment, one table
 	@$(TOOLS) -m shared_tests.run_tests
+
+compare: .venv/tools/.stamp ## pages side by side: LAYER=linear FRAMEWORKS=pytorch,jax
+	@$(TOOLS) -m shared_tests.compare compare "$(LAYER)" "$(FRAMEWORKS)"
+
+show: .venv/tools/.stamp ## the numbers of a case: CASE=Linear-basic
+	@$(TOOLS) -m shared_tests.show "$(CASE)"
+
+alignment: .venv/tools/.stamp ## how many lines of the pages are equal
+	@$(TOOLS) -m shared_tests.compare alignment
 
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .
@@ -50,7 +65,7 @@ fixtures: .venv/pytorch/.stamp ## recompute references and budgets
 fixtures-check: .venv/pytorch/.stamp ## are the committed fixtures up to date?
 	@.venv/pytorch/bin/python -m shared_tests.make_fixtures --check
 
-$(FRAMEWORKS:%=test-%) test-tools: test-%: .venv/%/.stamp
+$(ALL:%=test-%) test-tools: test-%: .venv/%/.stamp
 	@.venv/$*/bin/python -m pytest --framework=$* shared_tests
 
 # One framework that cannot be installed is reported by the run, as missing.
@@ -61,7 +76,7 @@ clean: ## remove build/ and the environments
 	rm -rf build .venv
 
 .venv/tools/.stamp: shared_tests/requirements.txt
-$(foreach fw,$(FRAMEWORKS),$(eval .venv/$(fw)/.stamp: $(fw)_impl/requirements.txt))
+$(foreach fw,$(ALL),$(eval .venv/$(fw)/.stamp: $(fw)_impl/requirements.txt))
 
 $(STAMPS): .venv/%/.stamp: | $(UV)
 	@mkdir -p $(LOGS)

@@ -2,13 +2,25 @@
 
 import warnings
 
+from jax_impl.attention import attention
+from jax_impl.attention_tiled import attention_tiled
 from jax_impl.bilinear import TensorReduction, bilinear
 from jax_impl.centered import CenteredLayer, centered
+from jax_impl.conv import StandardizedConv2d, standardized_conv2d
 from jax_impl.half_spectrum import HalfSpectrum, half_spectrum
 from jax_impl.linear import Linear, LinearReLU, linear, linear_relu
+from jax_impl.manual_gradient import (
+    ManualLinear,
+    WeightedSum,
+    manual_linear,
+    weighted_sum,
+)
 from jax_impl.mlp import MLP
+from jax_impl.multi_head_attention import MultiHeadAttention
+from jax_impl.parameters import TiedMLP
 from jax_impl.rms_norm import RMSNorm, rms_norm
 from jax_impl.scaled_relu import ScaledReLU, scaled_relu
+from jax_impl.transformer import TransformerClassifier
 
 __all__ = [
     "CenteredLayer",
@@ -16,16 +28,27 @@ __all__ = [
     "Linear",
     "LinearReLU",
     "MLP",
+    "ManualLinear",
+    "MultiHeadAttention",
     "RMSNorm",
     "ScaledReLU",
+    "StandardizedConv2d",
     "TensorReduction",
+    "TiedMLP",
+    "TransformerClassifier",
+    "WeightedSum",
+    "attention",
+    "attention_tiled",
     "bilinear",
     "centered",
     "half_spectrum",
     "linear",
     "linear_relu",
+    "manual_linear",
     "rms_norm",
     "scaled_relu",
+    "standardized_conv2d",
+    "weighted_sum",
 ]
 
 # `python -m jax_impl.linear` runs a page that this file has imported

@@ -29,6 +29,7 @@ from flax import nnx
 
 import jax_impl
 from jax_impl.checks import check_shape
+from jax_impl.parameters import list_parameters, named_parameters
 
 # endregion
 
@@ -80,16 +81,14 @@ def build(layer, config, params, precision="float32"):
         raise ValueError(
             f"precision expected one of {known}, got {precision!r}"
         )
-    make = getattr(jax_impl, layer)
+    make, config = getattr(jax_impl, layer), resolve(config)
     if not inspect.isclass(make):
         check_params(layer, {}, params)
         call = functools.partial(make, **config)
         return Built(layer, call, {}, precision)
     module = construct(make, config)
     own = named_parameters(module)
-    check_params(
-        layer, {n: tuple(p.shape) for n, p in own.items()}, params
-    )
+    check_params(layer, list_parameters(module), params)
     for name, value in params.items():
         # flax 0.12.8: own[name][...] = value would keep the old dtype
         own[name].set_value(to_tensor(value, precision))
@@ -127,11 +126,18 @@ def run(built, inputs, cotangents=None, compiled=False):
     return results
 
 
+def resolve(config):
+    """config with the function that attention="attention_tiled" names."""
+    names = {"attention"} & set(config)
+    return config | {n: getattr(jax_impl, config[n]) for n in names}
+
+
 def shapes(layer, config):
     """Parameter names and shapes: the checkpoint format of a layer."""
-    module = construct(getattr(jax_impl, layer), config)
-    own = named_parameters(module)
-    return {n: tuple(p.shape) for n, p in own.items()}
+    if not inspect.isclass(getattr(jax_impl, layer)):
+        return {}
+    make = getattr(jax_impl, layer)
+    return list_parameters(construct(make, resolve(config)))
 
 
 def unsupported(layer, precision, compiled=False):
@@ -187,17 +193,12 @@ def construct(make, config):
     return make(**config, **rngs)
 
 
-def named_parameters(module):
-    flat = nnx.to_flat_state(nnx.state(module, nnx.Param))
-    return {".".join(path): param for path, param in flat}
-
-
 def pure_call(call, params, xs):
     """The layer as a function of its parameters, for vjp and jit."""
     if isinstance(call, nnx.Module):
-        paths = {tuple(n.split(".")): p for n, p in params.items()}
-        graph, _ = nnx.split(call)
-        call = nnx.merge(graph, nnx.from_flat_state(paths))
+        call = nnx.clone(call)
+        for name, param in named_parameters(call).items():
+            param.set_value(params[name])
     return call(**xs)
 
 

@@ -4,21 +4,18 @@ y_o = sum_i x_i W_oi + b_o;  linear_relu: y_o where y_o > 0, else 0,
 with gradient 0 at y_o = 0
 
 Axes:   I in_features, O out_features, ... any leading axes
-Params: weight (O, I), bias (O)
-        weight starts uniform in +-sqrt(6 / (I + O)), bias zero
+Params: weight (O, I), starts as glorot; bias (O), starts as zeros
 Raises: TypeError if x is not of a real floating dtype
         ValueError if x is not (..., I)
-Ref:    Glorot, Bengio 2010, AISTATS, eq. 16 (the start)
+Ref:    Nair, Hinton 2010, ICML, 2 (the rectifier)
 """
 
 # region imports
-import math
-
-import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from jax_impl.checks import check_input
+from jax_impl.glorot import glorot
 
 # endregion
 
@@ -52,11 +49,7 @@ class Linear(nnx.Module):
         rngs,
     ):
         super().__init__()
-        bound = math.sqrt(6 / (in_features + out_features))
-        shape = (out_features, in_features)
-        weight = jax.random.uniform(
-            rngs.params(), shape, minval=-bound, maxval=bound
-        )
+        weight = glorot(out_features, in_features, rngs=rngs)
         self.weight = nnx.Param(weight)
         self.bias = nnx.Param(jnp.zeros(out_features)) if bias else None
 
@@ -67,11 +60,7 @@ class Linear(nnx.Module):
 class LinearReLU(nnx.Module):
     def __init__(self, in_features: int, out_features: int, *, rngs):
         super().__init__()
-        bound = math.sqrt(6 / (in_features + out_features))
-        shape = (out_features, in_features)
-        weight = jax.random.uniform(
-            rngs.params(), shape, minval=-bound, maxval=bound
-        )
+        weight = glorot(out_features, in_features, rngs=rngs)
         self.weight = nnx.Param(weight)
         self.bias = nnx.Param(jnp.zeros(out_features))
 

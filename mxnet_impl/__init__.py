@@ -4,13 +4,25 @@ import warnings
 
 from mxnet import npx
 
+from mxnet_impl.attention import attention
+from mxnet_impl.attention_tiled import attention_tiled
 from mxnet_impl.bilinear import TensorReduction, bilinear
 from mxnet_impl.centered import CenteredLayer, centered
+from mxnet_impl.conv import StandardizedConv2d, standardized_conv2d
 from mxnet_impl.half_spectrum import HalfSpectrum, half_spectrum
 from mxnet_impl.linear import Linear, LinearReLU, linear, linear_relu
+from mxnet_impl.manual_gradient import (
+    ManualLinear,
+    WeightedSum,
+    manual_linear,
+    weighted_sum,
+)
 from mxnet_impl.mlp import MLP
+from mxnet_impl.multi_head_attention import MultiHeadAttention
+from mxnet_impl.parameters import TiedMLP
 from mxnet_impl.rms_norm import RMSNorm, rms_norm
 from mxnet_impl.scaled_relu import ScaledReLU, scaled_relu
+from mxnet_impl.transformer import TransformerClassifier
 
 __all__ = [
     "CenteredLayer",
@@ -18,19 +30,28 @@ __all__ = [
     "Linear",
     "LinearReLU",
     "MLP",
+    "ManualLinear",
+    "MultiHeadAttention",
     "RMSNorm",
     "ScaledReLU",
+    "StandardizedConv2d",
     "TensorReduction",
+    "TiedMLP",
+    "TransformerClassifier",
+    "WeightedSum",
+    "attention",
+    "attention_tiled",
     "bilinear",
     "centered",
     "half_spectrum",
     "linear",
     "linear_relu",
+    "manual_linear",
     "rms_norm",
     "scaled_relu",
+    "standardized_conv2d",
+    "weighted_sum",
 ]
-
-npx.set_np()
 
 # `python -m mxnet_impl.linear` runs a page that this file has imported
 warnings.filterwarnings("ignore", "'mxnet_impl", RuntimeWarning)

@@ -24,6 +24,7 @@ import numpy as np
 
 import mxnet_impl
 from mxnet_impl.checks import check_shape
+from mxnet_impl.parameters import list_parameters, named_parameters
 
 # endregion
 
@@ -70,7 +71,7 @@ def build(layer, config, params, precision="float32"):
         )
     if PRECISIONS[precision] is None:
         raise NotImplementedError(unsupported(layer, precision))
-    make = getattr(mxnet_impl, layer)
+    make, config = getattr(mxnet_impl, layer), resolve(config)
     if not inspect.isclass(make):
         check_params(layer, {}, params)
         call = functools.partial(make, **config)
@@ -78,8 +79,8 @@ def build(layer, config, params, precision="float32"):
     module = make(**config)
     module.initialize()  # init.Uniform has float32 only
     module.cast(PRECISIONS[precision])
-    own = module._collect_params_with_prefix()
-    check_params(layer, {n: p.shape for n, p in own.items()}, params)
+    own = named_parameters(module)
+    check_params(layer, list_parameters(module), params)
     for name, value in params.items():
         own[name].set_data(to_tensor(value, precision))
     return Built(layer, module, own, precision)
@@ -118,11 +119,19 @@ def call_by_name(call, xs):
     return call(*given.args, **given.kwargs)
 
 
+def resolve(config):
+    """config with the function that attention="attention_tiled" names."""
+    names = {"attention"} & set(config)
+    return config | {n: getattr(mxnet_impl, config[n]) for n in names}
+
+
 def shapes(layer, config):
     """Parameter names and shapes: the checkpoint format of a layer."""
-    module = getattr(mxnet_impl, layer)(**config)
-    own = module._collect_params_with_prefix()
-    return {n: p.shape for n, p in own.items()}
+    if not inspect.isclass(getattr(mxnet_impl, layer)):
+        return {}
+    return list_parameters(
+        getattr(mxnet_impl, layer)(**resolve(config))
+    )
 
 
 def unsupported(layer, precision, compiled=False):

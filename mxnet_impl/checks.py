@@ -2,9 +2,12 @@
 
 check_input(where, x, axes, **sizes) names what it expected and got:
     axes    one word an axis, "B I"; "... I" allows any leading axes
+    only    the names of the dtypes allowed, else any real floating one
+    array   what the message calls it
     sizes   the sizes that are known, I=7
-Raises: TypeError if x is not an array of a floating dtype (or not of
-    one in `only`); ValueError if its shape does not fit the axes
+check_attention(where, q, k, v, attn_mask) checks the four together.
+Raises: TypeError if x is not an array of the right dtype; ValueError
+    if its shape does not fit the axes, or a number its bounds
 """
 
 # region imports
@@ -15,18 +18,21 @@ from mxnet import np
 
 
 # region function
-def check_input(where: str, x, axes: str, only=None, **sizes: int):
+def check_input(
+    where: str, x, axes: str, only=None, array: str = "x", **sizes: int
+):
+    what = f"{where}: {array}"
     if not isinstance(x, np.ndarray):
         got = type(x).__name__
-        raise TypeError(f"{where}: x expected an array, got {got}")
+        raise TypeError(f"{what} expected an array, got {got}")
     got = numpy.dtype(x.dtype).name
     if only is not None and got not in only:
         want = " or ".join(only)
-        raise TypeError(f"{where}: x expected {want}, got {got}")
-    if not got.startswith("float"):
+        raise TypeError(f"{what} expected {want}, got {got}")
+    if only is None and not got.startswith("float"):
         want = "a real floating dtype"
-        raise TypeError(f"{where}: x expected {want}, got {got}")
-    check_shape(f"{where}: x", x.shape, axes, **sizes)
+        raise TypeError(f"{what} expected {want}, got {got}")
+    check_shape(what, x.shape, axes, **sizes)
 
 
 def check_shape(what: str, shape, axes: str, **sizes: int):
@@ -42,6 +48,44 @@ def check_shape(what: str, shape, axes: str, **sizes: int):
         ]
         want, got = ", ".join(known), tuple(shape)
         raise ValueError(f"{what} expected shape ({want}), got {got}")
+
+
+def check_least(what: str, value: int, least: int):
+    if not isinstance(value, int) or value < least:
+        want = f"an integer of at least {least}"
+        raise ValueError(f"{what} expected {want}, got {value!r}")
+
+
+def check_multiple(what: str, value: int, of: str, unit: int):
+    check_least(of, unit, 1)
+    if value % unit:
+        want = f"a multiple of {of}={unit}"
+        raise ValueError(f"{what} expected {want}, got {value}")
+
+
+def check_attention(where: str, q, k, v, attn_mask=None):
+    check_input(where, q, "B H N D", array="q")
+    batch, heads, queries, width = q.shape
+    same = [numpy.dtype(q.dtype).name]
+    known = dict(B=batch, D=width)
+    check_input(where, k, "B G M D", same, "k", **known)
+    groups, keys = k.shape[1], k.shape[2]
+    known |= dict(G=groups, M=keys)
+    check_input(where, v, "B G M D", same, "v", **known)
+    check_multiple(f"{where}: H", heads, "G", groups)
+    check_least(f"{where}: M", keys, 1)
+    if attn_mask is None:
+        return
+    check_input(where, attn_mask, "...", ["bool"], "attn_mask")
+    want, got = (batch, heads, queries, keys), tuple(attn_mask.shape)
+    spread = (1,) * (4 - len(got)) + got
+    if len(got) > 4 or any(
+        s not in (1, w) for s, w in zip(spread, want)
+    ):
+        want = f"a shape that broadcasts to {want}"
+        raise ValueError(
+            f"{where}: attn_mask expected {want}, got {got}"
+        )
 
 
 # endregion

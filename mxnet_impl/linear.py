@@ -4,21 +4,19 @@ y_o = sum_i x_i W_oi + b_o;  linear_relu: y_o where y_o > 0, else 0,
 with gradient 0 at y_o = 0
 
 Axes:   I in_features, O out_features, ... any leading axes
-Params: weight (O, I), bias (O)
-        weight starts uniform in +-sqrt(6 / (I + O)), bias zero
+Params: weight (O, I), starts as glorot; bias (O), starts as zeros
 Raises: TypeError if x is not of a real floating dtype
         ValueError if x is not (..., I)
-Ref:    Glorot, Bengio 2010, AISTATS, eq. 16 (the start)
+Ref:    Nair, Hinton 2010, ICML, 2 (the rectifier)
 """
 
 # region imports
-import math
-
-from mxnet import init, np
+from mxnet import np
 from mxnet.gluon import nn
 
 from mxnet_impl.checks import check_input
 from mxnet_impl.custom_function import empty_result
+from mxnet_impl.glorot import glorot
 
 # endregion
 
@@ -51,9 +49,8 @@ class Linear(nn.Block):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        bound = math.sqrt(6 / (in_features + out_features))
         shape = (out_features, in_features)
-        start = init.Uniform(bound)
+        start = glorot(*shape)
         self.weight = self.params.get("weight", shape=shape, init=start)
         self.bias = (
             self.params.get("bias", shape=shape[:1], init="zeros")
@@ -69,9 +66,8 @@ class Linear(nn.Block):
 class LinearReLU(nn.Block):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
-        bound = math.sqrt(6 / (in_features + out_features))
         shape = (out_features, in_features)
-        start = init.Uniform(bound)
+        start = glorot(*shape)
         self.weight = self.params.get("weight", shape=shape, init=start)
         self.bias = self.params.get(
             "bias", shape=shape[:1], init="zeros"
@@ -96,5 +92,4 @@ if __name__ == "__main__":
 # region what differs here
 # mxnet 1.9.1: on an empty batch `y + bias` leaves the gradient of bias
 # as it was, stale or uninitialised: empty_result gives zeros
-# mxnet 1.9.1: init.Uniform is for float32; cast the layer afterwards
 # endregion

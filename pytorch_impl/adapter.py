@@ -2,6 +2,7 @@
 
 build(layer, config, params, precision) -> Built
 run(built, inputs, cotangents, compiled) -> {"out.y": ndarray, ...}
+train(built, inputs, loss, rule, lr) -> {"trained.loss": ndarray, ...}
 unsupported(layer, precision, compiled) -> the reason, or None
 versions() -> {package: version}
 
@@ -26,6 +27,7 @@ import numpy as np
 import torch
 
 import pytorch_impl
+from pytorch_impl import training
 from pytorch_impl.checks import check_shape
 from pytorch_impl.parameters import list_parameters, named_parameters
 
@@ -112,6 +114,35 @@ def run(built, inputs, cotangents=None, compiled=False):
         for name, grad in zip(moving, grads):
             if grad is not None:  # else it is missing from the result
                 results[f"grad.{name}"] = to_numpy(grad)
+    return results
+
+
+def train(built, inputs, loss, rule, lr, history=True):
+    """What training.train does to the layer, on inputs x and target.
+
+    Returns: trained.loss (T), one for each of the T batches along the
+        first axis of x, and trained.<parameter> after each step (T, ...)
+        or, without history, after the last one
+    """
+    xs, targets = (
+        to_tensor(inputs[n], built.precision) for n in ("x", "target")
+    )
+    steps = training.train(
+        built.call,
+        getattr(training, loss),
+        getattr(training, rule),
+        zip(xs, targets),
+        lr,
+    )
+    losses, kept = [], {n: [] for n in built.params}
+    for value in steps:
+        losses.append(to_numpy(value))
+        for name, param in built.params.items() if history else ():
+            kept[name].append(to_numpy(param).copy())
+    results = {"trained.loss": np.stack(losses)}
+    for name, param in built.params.items():
+        last = np.stack(kept[name]) if history else to_numpy(param)
+        results[f"trained.{name}"] = last
     return results
 
 

@@ -49,11 +49,15 @@ def load(layer, path):
 
 
 def describe(arrays):
-    """{name: dtype and shape}"""
-    return {
-        name: f"{str(a.dtype).split('.')[-1]} {tuple(a.shape)}"
-        for name, a in arrays.items()
-    }
+    """{name: dtype, shape} and, where shared, with which name."""
+    first = {a.data_ptr(): n for n, a in reversed(arrays.items())}
+    found = {}
+    for name, a in arrays.items():
+        dtype = str(a.dtype).split(".")[-1]
+        found[name] = f"{dtype} {tuple(a.shape)}"
+        if first[a.data_ptr()] != name:
+            found[name] += f" = {first[a.data_ptr()]}"
+    return found
 
 
 def check_same(path, want, got):

@@ -35,14 +35,14 @@ DECOMPOSITIONS = core_aten_decompositions()
 EXACT = {
     getattr(aten, name)
     for name in """
-    _reshape_alias _to_copy _unsafe_view alias amax arange as_strided
-    bitwise_and cat clone contiguous copy_ detach detach_ empty
-    empty_like eq expand fill_ full full_like ge gt is_same_size le
-    lift_fresh lt maximum minimum ne neg new_empty new_zeros ones
-    ones_like permute real relu reshape scalar_tensor select
-    select_backward slice slice_backward split squeeze stack t transpose
-    tril unsqueeze view view_as_complex view_as_real where zero_ zeros
-    zeros_like
+    _local_scalar_dense _reshape_alias _to_copy _unsafe_view alias amax
+    amin arange as_strided bitwise_and cat clone contiguous copy_ detach
+    detach_ empty empty_like eq expand fill_ full full_like ge gt
+    is_same_size le lift_fresh lt maximum minimum ne neg new_empty
+    new_zeros ones ones_like permute real relu reshape scalar_tensor
+    scatter_ select select_backward slice slice_backward split squeeze
+    stack t transpose tril uniform_ unsqueeze view view_as_complex
+    view_as_real where zero_ zeros zeros_like
     """.split()
 }
 

@@ -25,6 +25,7 @@ class Draw(NamedTuple):
     values: tuple = ()  # these numbers instead of random ones
     allow: float | None = None  # a mask: the share that may be attended
     closed: tuple = ()  # rows of a mask where nothing may be
+    classes: int = 0  # integer labels below it
 
 
 class Case(NamedTuple):
@@ -36,6 +37,7 @@ class Case(NamedTuple):
     reason: str
     params: dict  # drawn here instead of from the default distribution
     like: str = ""  # the case whose numbers and budgets it has to meet
+    training: dict | None = None  # loss, rule, lr: a training run
 
     @property
     def id(self):
@@ -65,11 +67,33 @@ def mask(*shape, allow=0.6, closed=()):
     return Draw(shape, allow=allow, closed=closed)
 
 
+def labels(*shape, classes):
+    """Integers from 0 to classes - 1."""
+    return Draw(shape, classes=classes)
+
+
 def case(layer, name, config, inputs, flags, reason, params=None):
     flags = frozenset(flags.split())
     return Case(
         layer, name, config, inputs, flags, reason, params or {}
     )
+
+
+def trained(layer, name, config, x, target, loss, rule, lr, reason):
+    """20 steps of training.py, one batch a step, first axis the step."""
+    inputs = dict(x=normal(20, *x), target=target(20))
+    training = dict(loss=loss, rule=rule, lr=lr)
+    flags = f"training {rule}"
+    one = case(layer, name, config, inputs, flags, reason)
+    return one._replace(training=training)
+
+
+def numbers(*shape):
+    return lambda steps: normal(steps, *shape)
+
+
+def classes(batch, count):
+    return lambda steps: labels(steps, batch, classes=count)
 
 
 def variant(of, layer, **config):
@@ -395,6 +419,26 @@ CASES = [
          dict(x=normal(0, 7, 5)), "empty_batch", "27 gradients of 0"),
     case("TransformerClassifier", "many_tokens", CLASSIFIER,
          dict(x=normal(2, 61, 5)), "many_terms", "positions up to 60"),
+
+    # training: hyper-parameters are dyadic, so that no framework rounds
+    trained("Linear", "sgd", LINEAR, (5, 7), numbers(5, 3),
+            "squared_error", "sgd", 1 / 16, "the shortest trajectory"),
+    trained("MLP", "sgd", SMALL_MLP, (5, 7), classes(5, 3),
+            "cross_entropy", "sgd", 1 / 16, "logits against labels"),
+    trained("MLP", "momentum", SMALL_MLP, (5, 7), numbers(5, 3),
+            "squared_error", "momentum", 1 / 16,
+            "velocity adds the whole gradient"),
+    trained("MLP", "adam", SMALL_MLP, (5, 7), numbers(5, 3),
+            "squared_error", "adam", 1 / 16,
+            "epsilon is added outside the corrected root"),
+    trained("StandardizedConv2d", "momentum",
+            CONV | dict(kernel_size=2), (3, 2, 4, 5), numbers(3, 5, 3, 4),
+            "squared_error", "momentum", 1 / 16,
+            "the scale of a filter must not drift"),
+    trained("TransformerClassifier", "adam",
+            CLASSIFIER | dict(num_layers=1), (6, 7, 5), classes(6, 4),
+            "cross_entropy", "adam", 1 / 256,
+            "every page at once, 20 steps deep"),
 ]
 
 ATTENTION = [
@@ -438,7 +482,7 @@ ATTENTION = [
          "scale", "instead of 1 / sqrt(D)"),
     case("attention", "scale_0", dict(scale=0.0), qkv(Q, K),
          "scale", "a scale of 0 is a scale: the mean of the values"),
-    case("attention", "large_logits", dict(scale=100.0), qkv(Q, K),
+    case("attention", "large_logits", dict(scale=8.0), qkv(Q, K),
          "large_logits", "one weight is 1, the others vanish"),
     case("attention", "huge_logits", dict(scale=1e4, causal=True),
          qkv(Q, K), "large_logits", "logits of 1e4: exp must not overflow"),

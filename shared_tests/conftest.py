@@ -4,7 +4,9 @@ tools runs what needs no framework. Nothing is skipped: a file that does
 not belong to an environment is not collected there.
 """
 
+import functools
 import importlib
+import inspect
 
 import pytest
 
@@ -12,18 +14,25 @@ FRAMEWORKS = ("pytorch", "jax", "tf", "mxnet")
 EVERYWHERE = FRAMEWORKS  # needs the adapter of the framework
 BELONGS = {
     "test_bad_input.py": EVERYWHERE,
+    "test_checkpoint.py": EVERYWHERE,
     "test_deviations.py": EVERYWHERE,
     "test_environment.py": (*EVERYWHERE, "tools"),
+    "test_initialisation.py": EVERYWHERE,
     "test_layers.py": EVERYWHERE,
+    "test_parameters.py": EVERYWHERE,
+    "test_real_data.py": EVERYWHERE,
     "test_budget.py": ("pytorch",),
     "test_canonical.py": ("pytorch",),
     "test_linen.py": ("jax",),
     "test_custom_function.py": ("mxnet",),
     "test_cases.py": ("tools",),
+    "test_compare.py": ("tools",),
     "test_fixtures.py": ("tools",),
     "test_lineup.py": ("tools",),
     "test_make.py": ("tools",),
+    "test_pages.py": ("tools",),
     "test_report.py": ("tools",),
+    "test_show.py": ("tools",),
     "test_verdict.py": ("tools",),
 }
 
@@ -54,3 +63,39 @@ def package(framework):
 @pytest.fixture(scope="session")
 def adapter(framework):
     return importlib.import_module(f"{framework}_impl.adapter")
+
+
+@pytest.fixture(scope="session")
+def parameters(framework):
+    return importlib.import_module(f"{framework}_impl.parameters")
+
+
+@pytest.fixture(scope="session")
+def start(framework, package, parameters):
+    """start(layer, config, seed): the layer as that seed draws it."""
+
+    def start(layer, config, seed=0):
+        make = functools.partial(getattr(package, layer), **config)
+        takes = inspect.signature(make.func.__init__).parameters
+        if framework == "jax" and "rngs" not in takes:
+            return parameters.seeded(lambda rngs: make(), seed)
+        return parameters.seeded(make, seed)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def numbers(framework, adapter, parameters):
+    """numbers(layer): {parameter name: ndarray}, copied."""
+    array = {
+        "pytorch": lambda p: p.clone(),
+        "jax": lambda p: p[...],
+        "tf": lambda p: p.value,
+        "mxnet": lambda p: p.data(),
+    }[framework]
+
+    def numbers(layer):
+        named = parameters.named_parameters(layer)
+        return {n: adapter.to_numpy(array(p)) for n, p in named.items()}
+
+    return numbers

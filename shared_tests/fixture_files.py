@@ -4,7 +4,8 @@ fixtures/<case id>.safetensors holds, for one case and its variants,
     in.<name>, param.<name>, cotangent.<name>     what goes in
     ref.<array>                                   float64 reference
     sigma.<array>, sigma_<precision>.<array>      rounding error, float32
-where <array> is out.<name> or grad.<input or parameter name>.
+where <array> is out.<name>, grad.<input or parameter name>, or, for a
+training run, trained.loss and trained.<parameter name>, step by step.
 fixtures/manifest.json holds schema, seed, versions, the SHA-256 of each
 file and of each case's row in cases.py, and that of the code that made
 the budgets. NumPy and safetensors only.
@@ -40,6 +41,7 @@ def sha256(data):
 def case_digest(case):
     """Changes whenever the numbers of a case would change."""
     row = (case.layer, case.name, case.config, case.inputs, case.params)
+    row += (case.training,) if case.training else ()
     return sha256(repr((*row, "low_precision" in case.flags)).encode())
 
 

@@ -12,6 +12,7 @@ import sys
 import zlib
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import track
 
@@ -38,6 +39,8 @@ def draw_array(rng, draw, low_precision):
         array = rng.random(draw.shape) < draw.allow
         array[..., draw.closed, :] = False
         return array
+    if draw.classes:
+        return rng.integers(draw.classes, size=draw.shape, dtype="i4")
     if draw.values:
         array = np.array(draw.values)
     else:
@@ -65,12 +68,19 @@ def make_fixture(case, seed):
         usual = case_draw(case, name, shape, 1 / fan)
         params[name] = draw_array(rng, usual, low)
     built = adapter.build(case.layer, case.config, params, "float64")
-    y = adapter.run(built, inputs)["out.y"]
-    usual = case_draw(case, "cotangent", y.shape, 1.0)
-    cotangents = {"y": draw_array(rng, usual, low)}
+    cotangents = {}
+    if not case.training:
+        y = adapter.run(built, inputs)["out.y"]
+        usual = case_draw(case, "cotangent", y.shape, 1.0)
+        cotangents = {"y": draw_array(rng, usual, low)}
 
     def compute():
-        return adapter.run(built, inputs, cotangents)
+        if not case.training:
+            return adapter.run(built, inputs, cotangents)
+        with torch.no_grad():
+            for name, param in built.params.items():
+                param.copy_(adapter.to_tensor(params[name], "float64"))
+        return adapter.train(built, inputs, **case.training)
 
     fixture = {f"in.{n}": x for n, x in inputs.items()}
     fixture |= {f"param.{n}": p for n, p in params.items()}
@@ -152,6 +162,9 @@ def main():
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--output", type=pathlib.Path, default=FIXTURES)
     args = parser.parse_args()
+    torch.set_num_threads(
+        1
+    )  # small arrays: a second only gets in the way
     console = Console(stderr=True)
     own = [case for case in CASES if not case.like]
     rows = track(own, "fixtures", console=console, transient=True)

@@ -84,12 +84,15 @@ def judge_run(adapter, case, precision, mode, fixture):
         built = adapter.build(
             case.layer, case.config, group(fixture, "param"), precision
         )
-        results = adapter.run(
-            built,
-            inputs,
-            group(fixture, "cotangent"),
-            mode == "compiled",
-        )
+        if case.training:
+            results = adapter.train(built, inputs, **case.training)
+        else:
+            results = adapter.run(
+                built,
+                inputs,
+                group(fixture, "cotangent"),
+                mode == "compiled",
+            )
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         return {name: failed(text) for name in references}
@@ -107,7 +110,9 @@ def judge_run(adapter, case, precision, mode, fixture):
 
 
 def kind(case, array, reference):
-    """output, input_grad, param_grad or integer."""
+    """output, input_grad, param_grad, trained or integer."""
+    if array.startswith("trained."):
+        return "trained"
     if reference is not None and reference.dtype.kind in "iub":
         return "integer"
     side, name = array.split(".", 1)

@@ -1,5 +1,7 @@
 """Bad input: the same kind of error, in the same words, in all four."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -12,8 +14,22 @@ CONFIGS = {
     "ScaledReLU": dict(scale=0.5),
     "MLP": MLP,
     "TensorReduction": LINEAR,
+    "TiedMLP": dict(features=7),
     "HalfSpectrum": {},
     "RMSNorm": dict(dim=7),
+    "WeightedSum": dict(in_features=7),
+    "ManualLinear": LINEAR,
+    "StandardizedConv2d": dict(
+        in_channels=2, out_channels=5, kernel_size=3
+    ),
+    "MultiHeadAttention": dict(embed_dim=12, num_heads=3),
+    "TransformerClassifier": dict(
+        input_dim=5,
+        embed_dim=12,
+        num_heads=3,
+        num_layers=1,
+        num_classes=4,
+    ),
 }
 WITH_WIDTH = (
     "Linear",
@@ -21,6 +37,7 @@ WITH_WIDTH = (
     "MLP",
     "RMSNorm",
     "TensorReduction",
+    "TiedMLP",
 )
 WITH_PARAMS = {
     "Linear": "weight",
@@ -28,6 +45,12 @@ WITH_PARAMS = {
     "MLP": "layer2.weight",
     "RMSNorm": "weight",
     "TensorReduction": "weight",
+    "TiedMLP": "layer2.bias",
+    "WeightedSum": "weight",
+    "ManualLinear": "weight",
+    "StandardizedConv2d": "weight",
+    "MultiHeadAttention": "qkv_weight",
+    "TransformerClassifier": "blocks.0.attention.out_weight",
 }
 EVERY_LAYER = pytest.mark.parametrize("layer", CONFIGS)
 
@@ -64,6 +87,191 @@ def test_wrong_width_or_rank(adapter, layer, shape):
         adapter.run(built(adapter, layer), {"x": x})
 
 
+@pytest.mark.parametrize(
+    "layer, wanted, shapes",
+    [
+        ("WeightedSum", "N, I=7", [(7,), (5, 6), (2, 5, 7)]),
+        ("ManualLinear", "N, I=7", [(7,), (5, 6), (2, 5, 7)]),
+        (
+            "StandardizedConv2d",
+            "B, C=2, H, W",
+            [(2, 7, 8), (4, 3, 7, 8), (1, 4, 2, 7, 8)],
+        ),
+        (
+            "MultiHeadAttention",
+            "B, N, C=12",
+            [(5, 12), (2, 5, 11), (1, 2, 5, 12)],
+        ),
+        (
+            "TransformerClassifier",
+            "B, N, I=5",
+            [(7, 5), (3, 7, 4), (1, 3, 7, 5)],
+        ),
+    ],
+)
+def test_wrong_axes(adapter, layer, wanted, shapes):
+    for shape in shapes:
+        x = np.ones(shape, np.float32)
+        words = rf"x expected shape \({wanted}\)", re.escape(str(shape))
+        with refused(ValueError, *words):
+            adapter.run(built(adapter, layer), {"x": x})
+
+
+@pytest.mark.parametrize(
+    "shape, axis", [((1, 2, 2, 8), "H"), ((1, 2, 7, 2), "W")]
+)
+def test_an_image_smaller_than_the_kernel(adapter, shape, axis):
+    x = np.ones(shape, np.float32)
+    words = f"{axis} of x expected an integer of at least 3", "got 2"
+    with refused(ValueError, *words):
+        adapter.run(built(adapter, "StandardizedConv2d"), {"x": x})
+
+
+@pytest.mark.parametrize(
+    "layer, change, words",
+    [
+        (
+            "MultiHeadAttention",
+            dict(num_heads=5),
+            "embed_dim .*num_heads=5, got 12",
+        ),
+        (
+            "MultiHeadAttention",
+            dict(num_kv_heads=2),
+            "num_heads .*num_kv_heads=2, got 3",
+        ),
+        (
+            "MultiHeadAttention",
+            dict(num_heads=0),
+            "num_heads .*at least 1, got 0",
+        ),
+        (
+            "StandardizedConv2d",
+            dict(kernel_size=0),
+            "kernel_size .*at least 1, got 0",
+        ),
+        (
+            "StandardizedConv2d",
+            dict(stride=0),
+            "stride .*at least 1, got 0",
+        ),
+        (
+            "StandardizedConv2d",
+            dict(padding=-1),
+            "padding .*at least 0, got -1",
+        ),
+        (
+            "StandardizedConv2d",
+            dict(stride=1.5),
+            "stride .*an integer .*got 1.5",
+        ),
+    ],
+)
+def test_impossible_sizes(adapter, layer, change, words):
+    with refused(ValueError, words):
+        adapter.shapes(layer, CONFIGS[layer] | change)
+
+
+QKV = dict(q=(2, 6, 5, 4), k=(2, 3, 7, 4), v=(2, 3, 7, 4))
+VARIANTS = pytest.mark.parametrize(
+    "function", ["attention", "attention_tiled"]
+)
+
+
+def attend(adapter, function, shapes=(), dtypes=(), **config):
+    """Run it on ones of these shapes and dtypes, else those of QKV."""
+    shapes, dtypes = QKV | dict(shapes), dict(dtypes)
+    xs = {
+        name: np.ones(shape, dtypes.get(name, np.float32))
+        for name, shape in shapes.items()
+    }
+    adapter.run(adapter.build(function, config, {}), xs)
+
+
+@VARIANTS
+@pytest.mark.parametrize(
+    "shapes, words",
+    [
+        (
+            dict(q=(6, 5, 4)),
+            r"q expected shape \(B, H, N, D\), got \(6,",
+        ),
+        (dict(k=(3, 7, 4)), r"k expected shape \(B=2, G, M, D=4\)"),
+        (dict(k=(1, 3, 7, 4)), r"k expected .*B=2.*got \(1, 3, 7, 4\)"),
+        (dict(k=(2, 3, 7, 5)), r"k expected .*D=4.*got \(2, 3, 7, 5\)"),
+        (dict(v=(2, 3, 8, 4)), r"v expected .*M=7.*got \(2, 3, 8, 4\)"),
+        (dict(v=(2, 2, 7, 4)), r"v expected .*G=3.*got \(2, 2, 7, 4\)"),
+        (
+            dict(q=(2, 5, 5, 4)),
+            "H expected a multiple of G=3, got 5",
+        ),
+        (
+            dict(k=(2, 3, 0, 4), v=(2, 3, 0, 4)),
+            "M expected an integer of at least 1, got 0",
+        ),
+    ],
+)
+def test_shapes_of_attention(adapter, function, shapes, words):
+    with refused(ValueError, f"{function}: {words}"):
+        attend(adapter, function, shapes)
+
+
+@VARIANTS
+@pytest.mark.parametrize("array", ["q", "k", "v"])
+def test_dtypes_of_attention(adapter, function, array):
+    dtypes = {array: np.int32}
+    with refused(
+        TypeError, f"{function}: {array} expected", "got int32"
+    ):
+        attend(adapter, function, dtypes=dtypes)
+
+
+@VARIANTS
+def test_attention_mixes_no_dtypes(adapter, package, function):
+    q, k, v = (
+        adapter.to_tensor(np.ones(shape, np.float32), precision)
+        for shape, precision in zip(
+            QKV.values(), ("float32", "float16", "float32")
+        )
+    )
+    words = "k expected float32, got float16"
+    with refused(TypeError, f"{function}: {words}"):
+        getattr(package, function)(q, k, v)
+
+
+@VARIANTS
+@pytest.mark.parametrize(
+    "shape", [(6,), (5, 6), (3, 6, 5, 7), (1, 2, 6, 5, 7)]
+)
+def test_a_mask_that_does_not_broadcast(adapter, function, shape):
+    words = r"attn_mask expected .*broadcasts to \(2, 6, 5, 7\)"
+    got = re.escape(str(shape))
+    with refused(ValueError, f"{function}: {words}", got):
+        attend(
+            adapter, function, {"attn_mask": shape}, {"attn_mask": bool}
+        )
+
+
+@VARIANTS
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_a_mask_of_numbers(adapter, function, dtype):
+    words = f"attn_mask expected bool, got {dtype}"
+    with refused(TypeError, f"{function}: {words}"):
+        attend(
+            adapter,
+            function,
+            {"attn_mask": (5, 7)},
+            {"attn_mask": dtype},
+        )
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5])
+def test_an_impossible_block(adapter, size):
+    words = "block_size expected an integer of at least 1"
+    with refused(ValueError, words, f"got {size}"):
+        attend(adapter, "attention_tiled", block_size=size)
+
+
 def test_half_spectrum_needs_an_axis(adapter):
     x = np.ones((), np.float32)
     with refused(
@@ -94,6 +302,8 @@ def test_half_spectrum_needs_float32_or_float64(adapter, package):
         ("linear_relu", 1),
         ("bilinear", 1),
         ("rms_norm", 1),
+        ("weighted_sum", 1),
+        ("manual_linear", 2),
     ],
 )
 def test_not_an_array(adapter, package, function, more):

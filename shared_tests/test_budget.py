@@ -28,6 +28,23 @@ Y = positive(2, 61, 67)
 LONG = draws(3, 7, 1009)
 WEIGHT = draws(4, 1009, 11)
 
+IMAGE, FILTERS = draws(8, 3, 5, 11, 13), draws(9, 7, 5, 3, 3)
+UPSTREAM = draws(10, 3, 7, 6, 7)
+
+
+def convolve(x, weight):
+    """Strided and padded: the edges have fewer terms."""
+    return torch.nn.functional.conv2d(x, weight, None, 2, 1)
+
+
+def convolution_gradients(x, weight):
+    x, weight = x.clone(), weight.clone()
+    y = convolve(x.requires_grad_(), weight.requires_grad_())
+    upstream = UPSTREAM.to(y.dtype)
+    grads = torch.autograd.grad(y, (x, weight), upstream)
+    return torch.cat([g.flatten() for g in grads])
+
+
 OPERATIONS = {
     "add": (torch.add, X, Y),
     "sub": (torch.sub, X, Y),
@@ -49,6 +66,8 @@ OPERATIONS = {
     "mean over columns": (lambda x: torch.mean(x, dim=1), LONG),
     "mm": (torch.mm, LONG, WEIGHT),
     "bmm": (torch.bmm, LONG[None], WEIGHT[None]),
+    "conv2d": (convolve, IMAGE, FILTERS),
+    "conv2d backward": (convolution_gradients, IMAGE, FILTERS),
     "rfft": (lambda x: torch.view_as_real(torch.fft.rfft(x)), LONG),
     "fft": (lambda x: torch.view_as_real(torch.fft.fft(x)), LONG),
 }
@@ -113,6 +132,9 @@ EXACT = {
     "relu": (torch.relu, X),
     "where": (lambda x: torch.where(x > 0, x, torch.zeros_like(x)), X),
     "transpose": (lambda x: x.T.reshape(-1), X),
+    "maximum of a row": (lambda x: torch.amax(x, dim=1), X),
+    "lower triangle": (torch.tril, X),
+    "concatenation": (lambda x: torch.cat([x, x]), X),
     "sum of one term": (lambda x: torch.sum(x[None], dim=0), X),
     "transform of one point": (
         lambda x: torch.view_as_real(torch.fft.rfft(x[..., None])),
@@ -125,6 +147,43 @@ EXACT = {
 def test_exact_operations_have_no_budget(name):
     operation, *args = EXACT[name]
     assert not sampled(operation, *args).any()
+
+
+def test_a_convolution_is_a_sum_of_products():
+    """Away from the edges its noise is that of the matrix product."""
+    y = convolve(IMAGE, FILTERS)
+    patches = torch.nn.functional.unfold(IMAGE, 3, 1, 1, 2)
+    rows = patches.transpose(1, 2).reshape(-1, 45)
+    columns = FILTERS.flatten(1).T
+    product = rows @ columns
+    like = product.reshape(3, -1, 7).transpose(1, 2).reshape(y.shape)
+    assert torch.allclose(like, y)
+    one = budget.matmul_noise(product, rows, columns)
+    one = one.reshape(3, -1, 7).transpose(1, 2).reshape(y.shape)
+    two = budget.convolution_noise(
+        y,
+        IMAGE,
+        FILTERS,
+        None,
+        [2, 2],
+        [1, 1],
+        [1, 1],
+        False,
+        [0, 0],
+        1,
+    )
+    inner = (..., slice(1, -1), slice(1, -1))
+    assert torch.allclose(one[inner], two[inner])
+    assert (two[..., 0, :] < one[..., 0, :]).all()
+
+
+def test_a_bias_inside_the_convolution_is_refused():
+    bias = torch.zeros(7, dtype=torch.float64)
+    with (
+        pytest.raises(NotImplementedError, match="bias"),
+        RoundingNoise(torch.Generator()),
+    ):
+        torch.nn.functional.conv2d(IMAGE, FILTERS, bias)
 
 
 def test_an_operation_without_a_rule_is_refused():

@@ -31,7 +31,9 @@ def test_ids_are_unique():
 
 
 def test_every_layer_has_cases():
-    assert {case.layer for case in CASES} == public_classes()
+    layers = {case.layer for case in CASES}
+    functions = {name for name in layers if name[0].islower()}
+    assert layers - functions == public_classes()
 
 
 @pytest.mark.parametrize("layer", sorted(public_classes()))
@@ -63,6 +65,8 @@ def test_inputs_are_exact_in_the_lowest_precision(case):
     fixture = read_fixture(case, read_manifest())
     for kind in ("in", "param", "cotangent"):
         for array in group(fixture, kind).values():
+            if array.dtype.kind in "bi":
+                continue
             assert array.dtype == "float32"
             if "low_precision" in case.flags:
                 bits = array.reshape(-1).view("uint32")

@@ -4,12 +4,19 @@ Needs no framework: the pages are read, not imported.
 """
 
 import ast
-import re
 
 import pytest
 
+from shared_tests.pages import (
+    NOT_PAGES,
+    definitions,
+    files,
+    header,
+    regions,
+    source,
+    tree,
+)
 from shared_tests.report import FRAMEWORKS
-from shared_tests.run import ROOT
 
 REGIONS = (
     "imports",
@@ -19,7 +26,6 @@ REGIONS = (
     "try",
     "what differs here",
 )
-NOT_PAGES = {"__init__.py", "adapter.py"}
 # files that one framework alone needs
 ALONE = {
     "jax": {"linen.py"},
@@ -28,69 +34,10 @@ ALONE = {
 OTHERS = FRAMEWORKS[1:]
 
 
-def files(framework):
-    folder = ROOT / f"{framework}_impl"
-    return {path.name for path in folder.glob("*.py")}
-
-
 PAGES = sorted(files("pytorch") - NOT_PAGES)
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES)
 EVERY_OTHER = pytest.mark.parametrize("framework", OTHERS)
 EVERY_FRAMEWORK = pytest.mark.parametrize("framework", FRAMEWORKS)
-
-
-def source(framework, page):
-    return (ROOT / f"{framework}_impl" / page).read_text()
-
-
-def tree(framework, page):
-    return ast.parse(source(framework, page))
-
-
-def header(framework, page):
-    """The docstring, byte for byte as it stands in the file."""
-    return source(framework, page).split('"""')[1]
-
-
-def regions(framework, page):
-    """Region names in order; every one must be closed, none nested."""
-    names, inside = [], None
-    for line in source(framework, page).splitlines():
-        if line.startswith("# region "):
-            assert inside is None, f"{line} inside {inside}"
-            inside = line.removeprefix("# region ")
-            names.append(inside)
-        elif line == "# endregion":
-            assert inside is not None, "endregion without a region"
-            inside = None
-        elif inside is None and names:
-            assert not line.strip(), f"outside every region: {line}"
-    assert inside is None, f"{inside} is not closed"
-    return names
-
-
-def definitions(framework, page):
-    """[(name, argument names with defaults)] of functions and layers."""
-    found = []
-    for node in tree(framework, page).body:
-        if isinstance(node, ast.FunctionDef):
-            found.append((node.name, arguments(node)))
-        if isinstance(node, ast.ClassDef):
-            made = [
-                arguments(inner)
-                for inner in node.body
-                if isinstance(inner, ast.FunctionDef)
-                and inner.name == "__init__"
-            ]
-            found.append((node.name, made[0] if made else []))
-    return found
-
-
-def arguments(function):
-    """Names, hints and defaults, less the two declared exceptions."""
-    text = ast.unparse(function.args)
-    text = re.sub(r"(, \*)?, rngs$", "", text)  # NNX: keyword, last
-    return re.sub(r", \*\*kwargs$", "", text)  # Keras, Gluon: last
 
 
 @EVERY_OTHER

@@ -6,13 +6,25 @@ import warnings
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from tf_impl.attention import attention
+from tf_impl.attention_tiled import attention_tiled
 from tf_impl.bilinear import TensorReduction, bilinear
 from tf_impl.centered import CenteredLayer, centered
+from tf_impl.conv import StandardizedConv2d, standardized_conv2d
 from tf_impl.half_spectrum import HalfSpectrum, half_spectrum
 from tf_impl.linear import Linear, LinearReLU, linear, linear_relu
+from tf_impl.manual_gradient import (
+    ManualLinear,
+    WeightedSum,
+    manual_linear,
+    weighted_sum,
+)
 from tf_impl.mlp import MLP
+from tf_impl.multi_head_attention import MultiHeadAttention
+from tf_impl.parameters import TiedMLP
 from tf_impl.rms_norm import RMSNorm, rms_norm
 from tf_impl.scaled_relu import ScaledReLU, scaled_relu
+from tf_impl.transformer import TransformerClassifier
 
 __all__ = [
     "CenteredLayer",
@@ -20,16 +32,27 @@ __all__ = [
     "Linear",
     "LinearReLU",
     "MLP",
+    "ManualLinear",
+    "MultiHeadAttention",
     "RMSNorm",
     "ScaledReLU",
+    "StandardizedConv2d",
     "TensorReduction",
+    "TiedMLP",
+    "TransformerClassifier",
+    "WeightedSum",
+    "attention",
+    "attention_tiled",
     "bilinear",
     "centered",
     "half_spectrum",
     "linear",
     "linear_relu",
+    "manual_linear",
     "rms_norm",
     "scaled_relu",
+    "standardized_conv2d",
+    "weighted_sum",
 ]
 
 # `python -m tf_impl.linear` runs a page that this file has imported

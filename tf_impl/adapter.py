@@ -25,6 +25,7 @@ import tensorflow as tf
 
 import tf_impl
 from tf_impl.checks import check_shape
+from tf_impl.parameters import list_parameters, named_parameters
 
 # endregion
 
@@ -67,16 +68,14 @@ def build(layer, config, params, precision="float32"):
         raise ValueError(
             f"precision expected one of {known}, got {precision!r}"
         )
-    make = getattr(tf_impl, layer)
+    make, config = getattr(tf_impl, layer), resolve(config)
     if not inspect.isclass(make):
         check_params(layer, {}, params)
         call = functools.partial(make, **config)
         return Built(layer, call, {}, precision)
     module = construct(layer, config, precision)
-    own = dict(named_parameters(module))
-    check_params(
-        layer, {n: tuple(p.shape) for n, p in own.items()}, params
-    )
+    own = {n: p.value for n, p in named_parameters(module).items()}
+    check_params(layer, list_parameters(module), params)
     for name, value in params.items():
         own[name].assign(to_tensor(value, precision))
     return Built(layer, module, own, precision)
@@ -114,10 +113,17 @@ def run(built, inputs, cotangents=None, compiled=False):
     return results
 
 
+def resolve(config):
+    """config with the function that attention="attention_tiled" names."""
+    names = {"attention"} & set(config)
+    return config | {n: getattr(tf_impl, config[n]) for n in names}
+
+
 def shapes(layer, config):
     """Parameter names and shapes: the checkpoint format of a layer."""
-    module = construct(layer, config, "float32")
-    return {n: tuple(p.shape) for n, p in named_parameters(module)}
+    if not inspect.isclass(getattr(tf_impl, layer)):
+        return {}
+    return list_parameters(construct(layer, resolve(config), "float32"))
 
 
 def unsupported(layer, precision, compiled=False):
@@ -176,19 +182,6 @@ def construct(layer, config, precision):
         return make(**config)
     finally:
         tf.keras.config.set_dtype_policy(before)
-
-
-def named_parameters(layer, prefix=""):
-    """Names from attributes, as in PyTorch: Keras' own paths hold
-    automatic layer names instead."""
-    for attribute, value in vars(layer).items():
-        name = f"{prefix}{attribute}"
-        if attribute.startswith("_"):
-            continue
-        if isinstance(value, tf.keras.layers.Layer):
-            yield from named_parameters(value, f"{name}.")
-        elif isinstance(value, tf.keras.Variable) and value.trainable:
-            yield name, value.value
 
 
 # endregion

@@ -4,19 +4,17 @@ y_o = sum_i x_i W_oi + b_o;  linear_relu: y_o where y_o > 0, else 0,
 with gradient 0 at y_o = 0
 
 Axes:   I in_features, O out_features, ... any leading axes
-Params: weight (O, I), bias (O)
-        weight starts uniform in +-sqrt(6 / (I + O)), bias zero
+Params: weight (O, I), starts as glorot; bias (O), starts as zeros
 Raises: TypeError if x is not of a real floating dtype
         ValueError if x is not (..., I)
-Ref:    Glorot, Bengio 2010, AISTATS, eq. 16 (the start)
+Ref:    Nair, Hinton 2010, ICML, 2 (the rectifier)
 """
 
 # region imports
-import math
-
 import tensorflow as tf
 
 from tf_impl.checks import check_input
+from tf_impl.glorot import glorot
 
 # endregion
 
@@ -49,10 +47,10 @@ class Linear(tf.keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        bound = math.sqrt(6 / (in_features + out_features))
-        start = tf.keras.initializers.RandomUniform(-bound, bound)
         shape = (out_features, in_features)
-        self.weight = self.add_weight(shape, start, name="weight")
+        self.weight = self.add_weight(
+            shape, glorot(*shape), name="weight"
+        )
         self.bias = (
             self.add_weight((out_features,), "zeros", name="bias")
             if bias
@@ -66,10 +64,10 @@ class Linear(tf.keras.layers.Layer):
 class LinearReLU(tf.keras.layers.Layer):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
-        bound = math.sqrt(6 / (in_features + out_features))
-        start = tf.keras.initializers.RandomUniform(-bound, bound)
         shape = (out_features, in_features)
-        self.weight = self.add_weight(shape, start, name="weight")
+        self.weight = self.add_weight(
+            shape, glorot(*shape), name="weight"
+        )
         self.bias = self.add_weight(
             (out_features,), "zeros", name="bias"
         )

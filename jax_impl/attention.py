@@ -1,0 +1,61 @@
+"""Attention: every query gets a weighted mean of the values.
+
+y_bhnd = sum_m w_bhnm v_bgmd,  g the group of h, H / G heads to each
+w_bhnm = softmax over m of scale * sum_d q_bhnd k_bgmd
+a key that is not allowed has w = 0; a query without any has y = 0
+
+Axes:   B batch, N queries, M keys, H heads, G key/value heads, D width
+        attn_mask (B, H, N, M) or broadcast to it, True = may attend
+        causal: query n sees keys m <= n; scale: 1 / sqrt(D) if None
+Raises: TypeError, ValueError for dtypes and shapes that do not fit
+Ladder: attention, attention_tiled
+Ref:    Vaswani et al. 2017, NeurIPS, eq. 1; Ainslie et al. 2023, EMNLP
+"""
+
+# region imports
+import math
+
+import jax
+import jax.numpy as jnp
+
+from jax_impl.checks import check_attention
+
+# endregion
+
+
+# region function
+def wide_heads(q, k, v, scale=None):
+    scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
+    wide = jnp.promote_types(q.dtype, jnp.float32)
+    repeats = q.shape[1] // k.shape[1]
+    k = jnp.repeat(k.astype(wide), repeats, axis=1)  # B H M D
+    v = jnp.repeat(v.astype(wide), repeats, axis=1)  # B H M D
+    return q.astype(wide) * scale, k, v
+
+
+def attention(q, k, v, attn_mask=None, causal=False, scale=None):
+    check_attention("attention", q, k, v, attn_mask)
+    wide, k, v = wide_heads(q, k, v, scale)
+    s = jnp.einsum("bhnd,bhmd->bhnm", wide, k)  # B H N M
+    every = jnp.ones_like(s, dtype=jnp.bool)
+    allowed = every if attn_mask is None else attn_mask
+    allowed = allowed & jnp.tril(every) if causal else allowed
+    s = jnp.where(allowed, s, jnp.finfo(s.dtype).min)
+    top = jnp.max(
+        jax.lax.stop_gradient(s), axis=3, keepdims=True
+    )  # B H N 1
+    w = jnp.where(allowed, jnp.exp(s - top), 0)  # B H N M
+    total = jnp.sum(w, axis=3, keepdims=True)  # B H N 1
+    w = w / jnp.where(total == 0, 1, total)
+    y = jnp.einsum("bhnm,bhmd->bhnd", w, v)
+    return y.astype(q.dtype)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    q, k, v = jax.random.normal(jax.random.key(0), (3, 1, 2, 5, 4))
+    print(attention(q, k, v, causal=True).shape)
+# endregion

@@ -1,0 +1,137 @@
+"""Attention, tiled: the same numbers without the N x M matrix.
+
+By blocks of keys, with the running maximum t_n of the scores, the sum
+l_n of exp(s_nm - t_n) and the unscaled result; when t_n grows both are
+scaled by exp(old t_n - new t_n). t_n and l_n are kept; the gradient
+computes s twice again, as f_n = sum_d dy_nd y_nd and t_n + log l_n,
+which would save a pass and a vector, lose digits where w_nm is near 1.
+
+Axes:   as in attention; J keys in a block, block_size or what is left
+Grads:  s_nm = sum_d q_nd k_md;  w_nm = exp(s_nm - t_n) / l_n
+        g_nm = sum_d dy_nd v_md;  ds_nm = w_nm (g_nm - sum_m w_nm g_nm)
+        dq_nd = sum_m ds_nm k_md;  dk_md = sum_n ds_nm q_nd
+        dv_md = sum_n w_nm dy_nd;  first order only
+Raises: as attention; ValueError if block_size is not 1 or more
+Ref:    Milakov, Gimelshein 2018, arXiv 1805.02867, alg. 3
+"""
+
+# region imports
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jax_impl.attention import wide_heads
+from jax_impl.checks import check_attention, check_least
+
+# endregion
+
+
+# region gradient rule
+def blocks(q, k, v, attn_mask, causal, size, step, state):
+    keys, extra = k.shape[2], -k.shape[2] % size
+    padded = [
+        jnp.pad(x, [(0, 0)] * 2 + [(0, extra), (0, 0)]) for x in (k, v)
+    ]
+    m, n = jnp.arange(keys + extra), jnp.arange(q.shape[2])[:, None]
+    if attn_mask is not None:
+        shape = (*attn_mask.shape[:-1], keys)
+        attn_mask = jnp.broadcast_to(attn_mask, shape)  # ... M
+        around = [(0, 0)] * (len(shape) - 1) + [(0, extra)]
+        attn_mask = jnp.pad(attn_mask, around)
+
+    def block(state, start):
+        cut = functools.partial(
+            jax.lax.dynamic_slice_in_dim,
+            start_index=start,
+            slice_size=size,
+        )
+        kj, vj = (cut(x, axis=2) for x in padded)  # B H J D
+        s = jnp.einsum("bhnd,bhjd->bhnj", q, kj)  # B H N J
+        mj = cut(m)
+        seen = (
+            mj < keys if attn_mask is None else cut(attn_mask, axis=-1)
+        )
+        seen = seen & (mj <= n) if causal else seen
+        s = jnp.where(seen, s, jnp.finfo(s.dtype).min)
+        return step(state, kj, vj, s, seen)
+
+    return jax.lax.scan(block, state, jnp.arange(0, keys, size))
+
+
+def attention_tiled_forward(q, k, v, attn_mask, causal, size):
+    def step(state, kj, vj, s, seen):
+        y, top, total = state
+        higher = jnp.maximum(top, jnp.max(s, axis=3, keepdims=True))
+        w = jnp.where(seen, jnp.exp(s - higher), 0)
+        shrink = jnp.exp(top - higher)
+        total = total * shrink + jnp.sum(w, axis=3, keepdims=True)
+        y = y * shrink + jnp.einsum("bhnj,bhjd->bhnd", w, vj)
+        return (y, higher, total), None
+
+    y, total = jnp.zeros_like(q), jnp.zeros_like(q[..., :1])
+    top = jnp.full_like(total, jnp.finfo(q.dtype).min)  # B H N 1
+    every = q, k, v, attn_mask, causal, size
+    (y, top, total), _ = blocks(*every, step, (y, top, total))
+    total = jnp.where(total == 0, 1, total)
+    return y / total, top, total
+
+
+def attention_tiled_backward(causal, size, saved, dy):
+    q, k, v, attn_mask, top, total = saved
+
+    def weights(vj, s, seen):
+        w = jnp.where(seen, jnp.exp(s - top) / total, 0)
+        return w, jnp.einsum("bhnd,bhjd->bhnj", dy, vj)
+
+    def first(dot, kj, vj, s, seen):
+        w, g = weights(vj, s, seen)
+        return dot + jnp.sum(w * g, axis=3, keepdims=True), None
+
+    def second(dq, kj, vj, s, seen):
+        w, g = weights(vj, s, seen)
+        ds = w * (g - dot)
+        dq = dq + jnp.einsum("bhnj,bhjd->bhnd", ds, kj)
+        dk = jnp.einsum("bhnj,bhnd->bhjd", ds, q)
+        return dq, (dk, jnp.einsum("bhnj,bhnd->bhjd", w, dy))
+
+    every = q, k, v, attn_mask, causal, size
+    dot, _ = blocks(*every, first, jnp.zeros_like(top))
+    dq, found = blocks(*every, second, jnp.zeros_like(q))
+    dk, dv = (jnp.concatenate(list(x), axis=2) for x in found)
+    return dq, dk[:, :, : k.shape[2]], dv[:, :, : k.shape[2]], None
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def attention_tiled_rule(q, k, v, attn_mask, causal, size):
+    return attention_tiled_forward(q, k, v, attn_mask, causal, size)[0]
+
+
+def keep(q, k, v, attn_mask, *options):
+    y, *kept = attention_tiled_forward(q, k, v, attn_mask, *options)
+    return y, (q, k, v, attn_mask, *kept)
+
+
+attention_tiled_rule.defvjp(keep, attention_tiled_backward)
+# endregion
+
+
+# region function
+def attention_tiled(
+    q, k, v, attn_mask=None, causal=False, scale=None, block_size=128
+):
+    check_attention("attention_tiled", q, k, v, attn_mask)
+    check_least("attention_tiled: block_size", block_size, 1)
+    wide = wide_heads(q, k, v, scale)
+    y = attention_tiled_rule(*wide, attn_mask, causal, block_size)
+    return y.astype(q.dtype)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    q, k, v = jax.random.normal(jax.random.key(0), (3, 1, 2, 1000, 16))
+    print(attention_tiled(q, k, v, causal=True).shape)
+# endregion

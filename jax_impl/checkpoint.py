@@ -1,0 +1,93 @@
+"""Checkpoint: the parameters of a layer in a file, and back.
+
+save(layer, path)  one file in the framework's own format; it appears
+    under its name when it is whole: a crash leaves the last good one
+load(layer, path)  bit for bit what was saved, or an error and no
+    change: names, shapes and dtypes have to be those of the layer
+
+What is frozen is not saved. No loader here verifies a checksum of the
+numbers: a file cut short is refused, a flipped bit in them is not.
+
+Raises: FileNotFoundError if there is no file
+        ValueError if it is no whole checkpoint, or one that does not
+        fit; it names the file, what was expected and what it holds
+"""
+
+# region imports
+import os
+import pathlib
+import tempfile
+
+import jax.numpy as jnp
+from flax import nnx
+from flax.serialization import msgpack_restore, msgpack_serialize
+
+from jax_impl.linear import Linear
+
+# endregion
+
+
+# region function
+def save(layer, path):
+    path = pathlib.Path(path)
+    flat = nnx.to_flat_state(nnx.state(layer))
+    state = {".".join(map(str, at)): v[...] for at, v in flat}
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        part = pathlib.Path(folder) / path.name
+        part.write_bytes(msgpack_serialize(state))
+        with part.open("rb") as file:
+            os.fsync(file)
+        os.replace(part, path)
+
+
+def load(layer, path):
+    with open(path, "rb") as file:
+        try:
+            state = msgpack_restore(file.read())
+            got = describe(state)
+        except Exception as error:
+            text = f"{path} is no whole checkpoint: {error}"
+            raise ValueError(text) from error
+    flat = nnx.to_flat_state(nnx.state(layer))
+    named = {".".join(map(str, at)): v for at, v in flat}
+    check_same(path, describe(named), got)
+    for name, value in state.items():
+        named[name].set_value(jnp.asarray(value))
+
+
+def describe(arrays):
+    """{name: dtype, shape}"""
+    return {
+        name: f"{str(a.dtype).split('.')[-1]} {tuple(a.shape)}"
+        for name, a in arrays.items()
+    }
+
+
+def check_same(path, want, got):
+    wrong = [
+        f"{n} expected {want.get(n, 'none')}, got {got.get(n, 'none')}"
+        for n in sorted(want | got)
+        if want.get(n) != got.get(n)
+    ]
+    if wrong:
+        raise ValueError(f"{path}: {'; '.join(wrong)}")
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    rngs = nnx.Rngs(0)
+    layer, twin = Linear(3, 2, rngs=rngs), Linear(3, 2, rngs=rngs)
+    with tempfile.TemporaryDirectory() as folder:
+        save(layer, f"{folder}/linear.msgpack")
+        load(twin, f"{folder}/linear.msgpack")
+    print(jnp.array_equal(layer.weight, twin.weight))
+# endregion
+
+
+# region what differs here
+# flax 0.12.8: msgpack is one file; Orbax, for large or sharded arrays,
+# writes a folder and replaces it itself
+# endregion

@@ -1,0 +1,108 @@
+"""StandardizedConv2d: convolution with standardised filters.
+
+V_ocij = (W_ocij - mean W_o) / sqrt(var W_o + eps), over c, i, j
+y_bohw = sum_cij x_bc,stride*h+i-padding,stride*w+j-padding V_ocij + b_o
+
+Axes:   B batch, C in_channels, O out_channels, H W rows and columns
+        i, j < kernel_size; x is 0 outside its H x W
+Params: weight (O, C, kernel_size, kernel_size), bias (O)
+        weight starts as glorot, bias as zeros
+Raises: TypeError if x is not of a real floating dtype
+        ValueError if x is not (B, C, H, W), or smaller than the kernel
+Ref:    Qiao, Wang, Liu, Shen, Yuille 2019, arXiv 1903.10520, eq. 5-7
+"""
+
+# region imports
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jax_impl.checks import check_input, check_least
+from jax_impl.glorot import glorot
+
+# endregion
+
+
+# region function
+def standardize(weight, eps: float = 1e-5):
+    weight = jnp.asarray(weight)
+    wide = weight.astype(jnp.promote_types(weight.dtype, jnp.float32))
+    mean = jnp.mean(wide, axis=(1, 2, 3), keepdims=True)  # O 1 1 1
+    shift = wide - mean
+    var = jnp.mean(shift * shift, axis=(1, 2, 3), keepdims=True)
+    return (shift / jnp.sqrt(var + eps)).astype(weight.dtype)
+
+
+def standardized_conv2d(
+    x,
+    weight,
+    bias,
+    stride: int = 1,
+    padding: int = 0,
+    eps: float = 1e-5,
+):
+    where = "standardized_conv2d"
+    check_input(where, x, "B C H W", C=weight.shape[1])
+    least = weight.shape[2] - 2 * padding
+    check_least(f"{where}: H of x", x.shape[2], least)
+    check_least(f"{where}: W of x", x.shape[3], least)
+    v = standardize(weight, eps)  # O C I J
+    y = jax.lax.conv_general_dilated(
+        x, v, (stride, stride), [(padding, padding)] * 2
+    )  # B O H W
+    wide = jnp.promote_types(y.dtype, jnp.float32)
+    y = y.astype(wide) + jnp.reshape(bias, (-1, 1, 1))
+    return y.astype(x.dtype)
+
+
+# endregion
+
+
+# region layer
+class StandardizedConv2d(nnx.Module):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        eps: float = 1e-5,
+        *,
+        rngs,
+    ):
+        super().__init__()
+        check_least("StandardizedConv2d: kernel_size", kernel_size, 1)
+        check_least("StandardizedConv2d: stride", stride, 1)
+        check_least("StandardizedConv2d: padding", padding, 0)
+        shape = (out_channels, in_channels, kernel_size, kernel_size)
+        self.weight = nnx.Param(glorot(*shape, rngs=rngs))
+        self.bias = nnx.Param(jnp.zeros(out_channels))
+        self.stride, self.padding, self.eps = stride, padding, eps
+
+    def __call__(self, x):
+        return standardized_conv2d(
+            x,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self.eps,
+        )
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    rngs = nnx.Rngs(0)
+    layer = StandardizedConv2d(2, 3, kernel_size=3, rngs=rngs)
+    y = layer(jnp.ones((4, 2, 5, 5)))
+    print(y.shape)
+# endregion
+
+
+# region what differs here
+# jax 0.10.2: the bias is added in float32, see linear
+# endregion

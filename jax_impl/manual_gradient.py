@@ -1,0 +1,115 @@
+"""WeightedSum, ManualLinear: gradients written by hand.
+
+weighted_sum:  y = sum_ni x_ni w_i, one number for the whole batch
+manual_linear: y_no = sum_i x_ni W_oi + b_o, as in linear
+
+Axes:   N batch, I in_features, O out_features
+Params: WeightedSum weight (I); ManualLinear weight (O, I), bias (O)
+        weights start as glorot, bias as zeros
+Grads:  weighted_sum: dx_ni = dy w_i;  dw_i = dy sum_n x_ni
+        manual_linear: dx_ni = sum_o dy_no W_oi
+        dW_oi = sum_n dy_no x_ni;  db_o = sum_n dy_no
+Raises: TypeError if x is not of a real floating dtype
+        ValueError if x is not (N, I)
+Ref:    Griewank, Walther 2008, Evaluating Derivatives, 3.2
+"""
+
+# region imports
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jax_impl.checks import check_input
+from jax_impl.glorot import glorot
+
+# endregion
+
+
+# region gradient rule
+def weighted_sum_forward(x, weight):
+    return jnp.sum(jnp.einsum("ni,i->n", x, weight))
+
+
+def weighted_sum_backward(dy, x, weight):
+    dx = dy * jnp.broadcast_to(weight, x.shape)  # N I
+    return dx, dy * jnp.sum(x, axis=0)
+
+
+def manual_linear_forward(x, weight, bias):
+    return jnp.einsum("ni,oi->no", x, weight) + bias  # N O
+
+
+def manual_linear_backward(dy, x, weight):
+    dx = jnp.einsum("no,oi->ni", dy, weight)  # N I
+    dweight = jnp.einsum("no,ni->oi", dy, x)  # O I
+    return dx, dweight, jnp.sum(dy, axis=0)
+
+
+@jax.custom_vjp
+def weighted_sum_rule(x, weight):
+    return weighted_sum_forward(x, weight)
+
+
+@jax.custom_vjp
+def manual_linear_rule(x, weight, bias):
+    return manual_linear_forward(x, weight, bias)
+
+
+weighted_sum_rule.defvjp(
+    lambda x, weight: (weighted_sum_forward(x, weight), (x, weight)),
+    lambda saved, dy: weighted_sum_backward(dy, *saved),
+)
+manual_linear_rule.defvjp(
+    lambda x, weight, bias: (
+        manual_linear_forward(x, weight, bias),
+        (x, weight),
+    ),
+    lambda saved, dy: manual_linear_backward(dy, *saved),
+)
+# endregion
+
+
+# region function
+def weighted_sum(x, weight):
+    check_input("weighted_sum", x, "N I", I=weight.shape[0])
+    return weighted_sum_rule(x, jnp.asarray(weight))
+
+
+def manual_linear(x, weight, bias):
+    check_input("manual_linear", x, "N I", I=weight.shape[1])
+    return manual_linear_rule(x, jnp.asarray(weight), jnp.asarray(bias))
+
+
+# endregion
+
+
+# region layer
+class WeightedSum(nnx.Module):
+    def __init__(self, in_features: int, *, rngs):
+        super().__init__()
+        self.weight = nnx.Param(glorot(in_features, rngs=rngs))
+
+    def __call__(self, x):
+        return weighted_sum(x, self.weight)
+
+
+class ManualLinear(nnx.Module):
+    def __init__(self, in_features: int, out_features: int, *, rngs):
+        super().__init__()
+        weight = glorot(out_features, in_features, rngs=rngs)
+        self.weight = nnx.Param(weight)
+        self.bias = nnx.Param(jnp.zeros(out_features))
+
+    def __call__(self, x):
+        return manual_linear(x, self.weight, self.bias)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    rngs = nnx.Rngs(0)
+    layer = ManualLinear(in_features=3, out_features=2, rngs=rngs)
+    print(layer(jnp.ones((4, 3))).shape)
+# endregion

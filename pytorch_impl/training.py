@@ -1,0 +1,85 @@
+"""Training: one short loop, two losses, three update rules.
+
+squared_error  mean over all elements of (y - target)^2
+cross_entropy  mean over n of -log softmax(y_n) at target_n
+sgd            p - lr g
+momentum       v = 7/8 v + g;  p - lr v
+adam           m = 7/8 m + 1/8 g;  v = d v + (1 - d) g^2, d = 1 - 2^-10
+               p - lr (m / (1 - (7/8)^t)) / (sqrt(v / (1 - d^t)) + 2^-27)
+
+Axes:   N batch, K classes; target (N) of integers for cross_entropy
+State:  two arrays like p that start as zeros; step t counts from 1
+Yields: train gives the loss of each batch, taken before its update
+Ref:    Polyak 1964, USSR Comp. Math. 4(5), eq. 9; Kingma, Ba 2015,
+        ICLR, alg. 1
+"""
+
+# region imports
+import torch
+
+DECAY, DECAY2, EPS = 7 / 8, 1 - 2**-10, 2**-27
+# endregion
+
+
+# region function
+def squared_error(y, target):
+    error = y - target
+    return torch.mean(error * error)
+
+
+def cross_entropy(y, target):
+    top = torch.amax(y.detach(), dim=1, keepdim=True)  # N 1
+    total = torch.sum(torch.exp(y - top), dim=1, keepdim=True)
+    log_p = y - top - torch.log(total)  # N K
+    chosen = torch.nn.functional.one_hot(target.long(), y.shape[1])
+    return -torch.mean(torch.sum(log_p * chosen.to(y.dtype), dim=1))
+
+
+def sgd(p, g, state, correct, lr):
+    return p - lr * g, state
+
+
+def momentum(p, g, state, correct, lr):
+    v = DECAY * state[0] + g
+    return p - lr * v, (v, state[1])
+
+
+def adam(p, g, state, correct, lr):
+    m = DECAY * state[0] + (1 - DECAY) * g
+    v = DECAY2 * state[1] + (1 - DECAY2) * g * g
+    root = torch.sqrt(v / correct[1]) + EPS
+    return p - lr * (m / correct[0]) / root, (m, v)
+
+
+def bias_correction(step: int):
+    return 1 - DECAY**step, 1 - DECAY2**step
+
+
+def train(layer, loss, rule, batches, lr: float):
+    params = [p for p in layer.parameters() if p.requires_grad]
+    states = [
+        (torch.zeros_like(p), torch.zeros_like(p)) for p in params
+    ]
+    for step, (x, target) in enumerate(batches, start=1):
+        value = loss(layer(x), target)
+        grads = torch.autograd.grad(value, params)
+        correct = bias_correction(step)
+        with torch.no_grad():
+            for i, (p, g) in enumerate(zip(params, grads)):
+                new, states[i] = rule(p, g, states[i], correct, lr)
+                p.copy_(new)
+        yield value.detach()
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    from pytorch_impl.linear import Linear
+
+    x, target = torch.randn(20, 5, 3), torch.randn(20, 5, 2)
+    batches, layer = zip(x, target), Linear(3, 2)
+    losses = train(layer, squared_error, adam, batches, lr=1 / 16)
+    print([round(float(value), 3) for value in losses])
+# endregion

@@ -1,0 +1,72 @@
+"""The reference runs of real_data.py, by PyTorch in float64.
+
+python -m shared_tests.make_runs        takes some minutes
+"""
+
+import os
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from safetensors.numpy import load_file, save
+
+import pytorch_impl
+from pytorch_impl import adapter
+from pytorch_impl.parameters import named_parameters, seeded
+from shared_tests.budget import RoundingNoise
+from shared_tests.make_fixtures import SEED
+from shared_tests.real_data import DATA, TASKS, train_and_test
+from shared_tests.verdict import UNIT_ROUNDOFF
+
+NOISY = 4
+U = UNIT_ROUNDOFF["float64"]
+
+
+def make_run(name):
+    task, rng = TASKS[name], np.random.default_rng(SEED)
+    make = getattr(pytorch_impl, task.layer)
+    layer = seeded(lambda: make(**task.config), seed=SEED)
+    run = {
+        f"start.{key}": adapter.to_numpy(param)
+        for key, param in named_parameters(layer).items()
+    }
+    total = len(load_file(DATA / f"{name}.safetensors")["target"])
+    run["split"] = rng.permutation(total).astype(np.int16)
+    count, seen = total - task.test, task.batch * task.steps
+    epochs = [rng.permutation(count) for _ in range(seen // count + 1)]
+    order = np.concatenate(epochs)[:seen].astype(np.int16)
+    run["order"] = order.reshape(task.steps, task.batch)
+    reference = train_and_test(adapter, name, run)
+    squares = dict.fromkeys(reference, 0.0)
+    console = Console(stderr=True)
+    for seed in track(range(NOISY), name, console=console):
+        generator = torch.Generator().manual_seed(seed)
+        with RoundingNoise(generator, step=U):
+            noisy = train_and_test(adapter, name, run)
+        for key, value in reference.items():
+            squares[key] += np.mean((noisy[key] - value) ** 2) / NOISY
+    for key, value in reference.items():
+        run[f"ref.{key}"] = value
+        run[f"sigma.{key}"] = np.array(np.sqrt(squares[key]) / U)
+    return run
+
+
+def main():
+    torch.set_num_threads(
+        1
+    )  # small arrays: a second only gets in the way
+    for name in TASKS:
+        run = {
+            key: np.ascontiguousarray(value).reshape(np.shape(value))
+            for key, value in make_run(name).items()
+        }
+        path = DATA / f"{name}_run.safetensors"
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(save(run))
+        os.replace(fresh, path)
+        print(f"wrote {path.name}, {path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,316 @@
+"""Checkpoint: bit for bit and whole, or an error and no change."""
+
+import importlib
+import os
+import pathlib
+import re
+
+import numpy as np
+import pytest
+
+LINEAR = dict(in_features=7, out_features=3)
+MLP = dict(input_size=7, hidden_size=11, output_size=3)
+SQUARE = dict(input_size=7, hidden_size=7, output_size=7)
+TIED = dict(features=7)
+NAME = "layer.weights.h5"  # Keras insists on this ending
+PRECISIONS = ("float64", "float32", "bfloat16", "float16")
+# what a layer starts in; the JAX adapter turns float64 on
+FLOAT = dict.fromkeys(("pytorch", "tf", "mxnet"), "float32")
+FLOAT["jax"] = "float64"
+# numbers that arithmetic of any kind would not bring back
+SPECIAL = (-0.0, 0.0, np.inf, -np.inf, np.nan, 6e-8, 1.0, 1 / 3)
+WRITERS = {
+    "pytorch": "torch.save",
+    "jax": "pathlib.Path.write_bytes",
+    "tf": "keras.saving.save_weights",
+    "mxnet": "mxnet.gluon.Block.save_parameters",
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(framework):
+    return importlib.import_module(f"{framework}_impl.checkpoint")
+
+
+def bits(arrays):
+    return {
+        n: (a.dtype, a.shape, a.tobytes()) for n, a in arrays.items()
+    }
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(
+    "layer, config",
+    [
+        ("CenteredLayer", {}),
+        ("Linear", LINEAR),
+        ("RMSNorm", dict(dim=7)),
+        ("MLP", MLP),
+        ("TiedMLP", TIED),
+    ],
+)
+def test_bit_for_bit(
+    adapter, checkpoint, numbers, tmp_path, layer, config, precision
+):
+    if adapter.unsupported(layer, precision):
+        with pytest.raises(NotImplementedError):
+            adapter.build(layer, config, {}, precision)
+        return
+    rng = np.random.default_rng(0)
+    saved, loaded = {}, {}
+    for name, shape in adapter.shapes(layer, config).items():
+        saved[name] = rng.standard_normal(shape)
+        saved[name].flat[: len(SPECIAL)] = SPECIAL[: saved[name].size]
+        loaded[name] = np.ones(shape)
+    saved, loaded = (
+        adapter.build(layer, config, params, precision).call
+        for params in (saved, loaded)
+    )
+    before = bits(numbers(saved))
+    checkpoint.save(saved, tmp_path / NAME)
+    checkpoint.load(loaded, tmp_path / NAME)
+    assert bits(numbers(saved)) == bits(numbers(loaded)) == before
+    assert all(str(d) == precision for d, _, _ in before.values())
+
+
+@pytest.mark.parametrize(
+    "layer, config",
+    [("Linear", LINEAR), ("MLP", MLP), ("TiedMLP", TIED)],
+)
+def test_the_loaded_layer_computes_the_same(
+    adapter, checkpoint, parameters, start, tmp_path, layer, config
+):
+    """Also where one of them has a parameter frozen; that is kept."""
+    x = np.random.default_rng(0).standard_normal((5, 7))
+    x = adapter.to_tensor(x, "float32")
+    saved, loaded = start(layer, config, 0), start(layer, config, 1)
+    listed = parameters.list_parameters(loaded)
+    parameters.freeze(loaded, next(iter(listed)))
+    y = adapter.to_numpy(saved(x))
+    assert not np.array_equal(adapter.to_numpy(loaded(x)), y)
+    checkpoint.save(saved, tmp_path / NAME)
+    checkpoint.load(loaded, str(tmp_path / NAME))
+    assert np.array_equal(adapter.to_numpy(loaded(x)), y)
+    assert parameters.list_parameters(loaded) == listed
+    checkpoint.save(loaded, tmp_path / NAME)
+    checkpoint.load(saved, tmp_path / NAME)
+    assert np.array_equal(adapter.to_numpy(saved(x)), y)
+
+
+def test_saving_replaces_one_file(checkpoint, start, numbers, tmp_path):
+    path = tmp_path / NAME
+    for seed in (0, 1):
+        checkpoint.save(start("Linear", LINEAR, seed), path)
+    assert [p.name for p in tmp_path.iterdir()] == [NAME]
+    loaded = start("Linear", LINEAR, 2)
+    checkpoint.load(loaded, path)
+    expected = bits(numbers(start("Linear", LINEAR, 1)))
+    assert bits(numbers(loaded)) == expected
+
+
+def test_a_crash_leaves_the_last_good_file(
+    framework, checkpoint, start, tmp_path, monkeypatch
+):
+    path = tmp_path / NAME
+    checkpoint.save(start("Linear", LINEAR, 0), path)
+    good = path.read_bytes()
+
+    def torn(*args, **more):
+        part = next(
+            a for a in args if isinstance(a, (str, os.PathLike))
+        )
+        with open(part, "wb") as file:
+            file.write(good[: len(good) // 2])
+        raise OSError("no space left")
+
+    monkeypatch.setattr(WRITERS[framework], torn)
+    with pytest.raises(OSError, match="no space left"):
+        checkpoint.save(start("Linear", LINEAR, 1), path)
+    assert path.read_bytes() == good
+    assert [p.name for p in tmp_path.iterdir()] == [NAME]
+
+
+def test_the_file_is_on_disk_before_it_gets_its_name(
+    checkpoint, start, tmp_path, monkeypatch
+):
+    path, events = tmp_path / NAME, []
+    replace, fsync = os.replace, os.fsync
+
+    def watched_fsync(file):
+        part = pathlib.Path(
+            os.readlink(f"/proc/self/fd/{file.fileno()}")
+        )
+        events.append(("fsync", part.stat().st_size))
+        fsync(file)
+
+    def watched_replace(part, to):
+        events.append(("replace", os.stat(part).st_size))
+        assert os.stat(part).st_dev == tmp_path.stat().st_dev
+        assert not path.exists()
+        replace(part, to)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "replace", watched_replace)
+    checkpoint.save(start("Linear", LINEAR), path)
+    size = path.stat().st_size
+    assert events == [("fsync", size), ("replace", size)]
+
+
+def test_no_file(checkpoint, start, tmp_path):
+    with pytest.raises(FileNotFoundError, match=NAME):
+        checkpoint.load(start("Linear", LINEAR), tmp_path / NAME)
+
+
+def test_a_file_cut_short(checkpoint, start, numbers, tmp_path):
+    path = tmp_path / NAME
+    layer = start("MLP", MLP, 1)
+    checkpoint.save(layer, path)
+    good = path.read_bytes()
+    refused(checkpoint, start("MLP", MLP), numbers, path, b"")
+    for part in (1, len(good) // 3, len(good) // 2, len(good) - 1):
+        found = refused(
+            checkpoint, start("MLP", MLP), numbers, path, good[:part]
+        )
+        assert "is no whole checkpoint" in found
+
+
+def test_some_other_file(checkpoint, start, numbers, tmp_path):
+    text = b"name: layer\nkind: text\n" * 100
+    path = tmp_path / NAME
+    found = refused(
+        checkpoint, start("Linear", LINEAR), numbers, path, text
+    )
+    assert "is no whole checkpoint" in found
+
+
+@pytest.mark.parametrize(
+    "saved, loaded, words",
+    [
+        (
+            ("Linear", dict(in_features=5, out_features=3)),
+            ("Linear", LINEAR),
+            "expected FLOAT (3, 7), got FLOAT (3, 5)",
+        ),
+        (
+            ("Linear", dict(in_features=3, out_features=7)),
+            ("Linear", LINEAR),
+            "expected FLOAT (3, 7), got FLOAT (7, 3)",
+        ),
+        (
+            ("Linear", LINEAR | dict(bias=False)),
+            ("Linear", LINEAR),
+            "expected FLOAT (3,), got none",
+        ),
+        (
+            ("Linear", LINEAR),
+            ("Linear", LINEAR | dict(bias=False)),
+            "expected none, got FLOAT (3,)",
+        ),
+        (
+            ("Linear", LINEAR),
+            ("MLP", MLP),
+            "expected FLOAT (11, 7), got none",
+        ),
+        (("CenteredLayer", {}), ("Linear", LINEAR), "got none"),
+        (("Linear", LINEAR), ("CenteredLayer", {}), "expected none"),
+        (("MLP", SQUARE), ("TiedMLP", TIED), "got"),
+        (("TiedMLP", TIED), ("MLP", SQUARE), "expected"),
+    ],
+)
+def test_the_file_of_another_layer(
+    framework,
+    checkpoint,
+    start,
+    numbers,
+    tmp_path,
+    saved,
+    loaded,
+    words,
+):
+    path = tmp_path / NAME
+    checkpoint.save(start(*saved), path)
+    found = refused(checkpoint, start(*loaded), numbers, path)
+    words = words.replace("FLOAT", FLOAT[framework])
+    assert words in found
+
+
+def torch_load(layer, path):
+    import torch
+
+    layer.load_state_dict(torch.load(path))
+
+
+def flax_load(layer, path):
+    from flax import nnx, serialization
+
+    state = serialization.msgpack_restore(path.read_bytes())
+    paths = {
+        tuple(n.split(".")): nnx.Param(a) for n, a in state.items()
+    }
+    nnx.update(layer, nnx.from_flat_state(paths))
+
+
+def keras_load(layer, path):
+    import keras
+
+    layer.built = True
+    keras.saving.load_weights(layer, path)
+
+
+def gluon_load(layer, path):
+    layer.load_parameters(str(path))
+
+
+@pytest.mark.parametrize("outputs", [3, 5])
+def test_why_the_check_comes_first(
+    framework, checkpoint, start, numbers, tmp_path, outputs
+):
+    """What the framework itself does with a file that does not fit:
+    half of the layer is loaded, or, in JAX, the wrong shape too."""
+    own_load = {
+        "pytorch": torch_load,
+        "jax": flax_load,
+        "tf": keras_load,
+        "mxnet": gluon_load,
+    }[framework]
+    path = tmp_path / NAME
+    saved = start("MLP", MLP, 1)
+    checkpoint.save(saved, path)
+    layer = start("MLP", MLP | dict(output_size=outputs), 0)
+    before = bits(numbers(layer))
+    if outputs == 3 or framework == "jax":
+        own_load(layer, path)
+        assert bits(numbers(layer)) == bits(numbers(saved))
+    else:
+        with pytest.raises((RuntimeError, ValueError, AssertionError)):
+            own_load(layer, path)
+        after = bits(numbers(layer))
+        changed = {n for n in before if after[n] != before[n]}
+        assert "layer1.weight" in changed
+        assert not {"layer2.weight", "layer2.bias"} & changed
+
+
+@pytest.mark.parametrize("precision", ["float64", "float16"])
+def test_the_file_of_another_precision(
+    adapter, checkpoint, start, numbers, tmp_path, precision
+):
+    params = dict(weight=np.ones((3, 7)), bias=np.ones(3))
+    built = adapter.build("Linear", LINEAR, params, precision)
+    path = tmp_path / NAME
+    checkpoint.save(built.call, path)
+    layer = adapter.build("Linear", LINEAR, params, "float32").call
+    found = refused(checkpoint, layer, numbers, path)
+    assert f"expected float32 (3, 7), got {precision} (3, 7)" in found
+
+
+def refused(checkpoint, layer, numbers, path, data=None):
+    """The message of the ValueError, that leaves the layer as it was."""
+    if data is not None:
+        path.write_bytes(data)
+    before = bits(numbers(layer))
+    with pytest.raises(
+        ValueError, match=re.escape(str(path))
+    ) as caught:
+        checkpoint.load(layer, path)
+    assert bits(numbers(layer)) == before
+    return str(caught.value)
