@@ -53,5 +53,7 @@ __all__ = [
     "weighted_sum",
 ]
 
+npx.set_np()
+
 # `python -m mxnet_impl.linear` runs a page that this file has imported
 warnings.filterwarnings("ignore", "'mxnet_impl", RuntimeWarning)

@@ -2,6 +2,7 @@
 
 build(layer, config, params, precision) -> Built
 run(built, inputs, cotangents, compiled) -> {"out.y": ndarray, ...}
+train(built, inputs, loss, rule, lr) -> {"trained.loss": ndarray, ...}
 unsupported(layer, precision, compiled) -> the reason, or None
 versions() -> {package: version}
 
@@ -23,6 +24,7 @@ import mxnet as mx
 import numpy as np
 
 import mxnet_impl
+from mxnet_impl import training
 from mxnet_impl.checks import check_shape
 from mxnet_impl.parameters import list_parameters, named_parameters
 
@@ -43,6 +45,8 @@ NO_MATMUL = "np.matmul of MXNet 1.9.1 has no float16 on the CPU"
 UNSUPPORTED = {
     ("HalfSpectrum", "float16"): NO_MATMUL,
 }
+LOSSES = ("squared_error", "cross_entropy")
+RULES = ("sgd", "momentum", "adam")
 # endregion
 
 
@@ -117,6 +121,42 @@ def call_by_name(call, xs):
     given = inspect.signature(getattr(call, "forward", call)).bind(**xs)
     given.apply_defaults()
     return call(*given.args, **given.kwargs)
+
+
+def train(built, inputs, loss, rule, lr, history=True):
+    """What training.train does to the layer, on inputs x and target.
+
+    Returns: trained.loss (T), one for each of the T batches along the
+        first axis of x, and trained.<parameter> after each step (T, ...)
+        or, without history, after the last one
+    """
+    loss, rule = pick("loss", loss, LOSSES), pick("rule", rule, RULES)
+    xs, targets = (
+        to_tensor(inputs[n], built.precision) for n in ("x", "target")
+    )
+    steps = training.train(built.call, loss, rule, zip(xs, targets), lr)
+    own = built.params
+    losses, kept = [], {n: [] for n in own}
+    for value in steps:
+        losses.append(to_numpy(value))
+        for name, param in own.items() if history else ():
+            kept[name].append(to_numpy(param.data()))
+    results = {"trained.loss": np.stack(losses)}
+    for name, param in own.items():
+        last = (
+            np.stack(kept[name]) if history else to_numpy(param.data())
+        )
+        results[f"trained.{name}"] = last
+    return results
+
+
+def pick(what, name, known):
+    if name not in known:
+        known = ", ".join(known)
+        raise ValueError(
+            f"{what} expected one of {known}, got {name!r}"
+        )
+    return getattr(training, name)
 
 
 def resolve(config):

@@ -65,7 +65,8 @@ def train(layer, loss, rule, batches, lr: float):
     for step, (x, target) in enumerate(batches, start=1):
         with autograd.record():
             value = loss(layer(x), target)
-        grads = autograd.grad(value, [p.data() for p in params])
+        value.backward()
+        grads = [p.grad() for p in params]
         correct = bias_correction(step)
         for i, (p, g) in enumerate(zip(params, grads)):
             new, states[i] = rule(p.data(), g, states[i], correct, lr)

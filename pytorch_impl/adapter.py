@@ -51,6 +51,8 @@ UNSUPPORTED = {
     ("HalfSpectrum", "bfloat16"): NO_FFT,
     ("HalfSpectrum", "float16"): NO_FFT,
 }
+LOSSES = ("squared_error", "cross_entropy")
+RULES = ("sgd", "momentum", "adam")
 # endregion
 
 
@@ -124,26 +126,33 @@ def train(built, inputs, loss, rule, lr, history=True):
         first axis of x, and trained.<parameter> after each step (T, ...)
         or, without history, after the last one
     """
+    loss, rule = pick("loss", loss, LOSSES), pick("rule", rule, RULES)
     xs, targets = (
         to_tensor(inputs[n], built.precision) for n in ("x", "target")
     )
-    steps = training.train(
-        built.call,
-        getattr(training, loss),
-        getattr(training, rule),
-        zip(xs, targets),
-        lr,
-    )
-    losses, kept = [], {n: [] for n in built.params}
+    steps = training.train(built.call, loss, rule, zip(xs, targets), lr)
+    own = built.params
+    losses, kept = [], {n: [] for n in own}
     for value in steps:
         losses.append(to_numpy(value))
-        for name, param in built.params.items() if history else ():
+        for name, param in own.items() if history else ():
             kept[name].append(to_numpy(param).copy())
     results = {"trained.loss": np.stack(losses)}
-    for name, param in built.params.items():
-        last = np.stack(kept[name]) if history else to_numpy(param)
+    for name, param in own.items():
+        last = (
+            np.stack(kept[name]) if history else to_numpy(param).copy()
+        )
         results[f"trained.{name}"] = last
     return results
+
+
+def pick(what, name, known):
+    if name not in known:
+        known = ", ".join(known)
+        raise ValueError(
+            f"{what} expected one of {known}, got {name!r}"
+        )
+    return getattr(training, name)
 
 
 def resolve(config):

@@ -2,6 +2,7 @@
 
 build(layer, config, params, precision) -> Built
 run(built, inputs, cotangents, compiled) -> {"out.y": ndarray, ...}
+train(built, inputs, loss, rule, lr) -> {"trained.loss": ndarray, ...}
 unsupported(layer, precision, compiled) -> the reason, or None
 versions() -> {package: version}
 
@@ -24,6 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 import tf_impl
+from tf_impl import training
 from tf_impl.checks import check_shape
 from tf_impl.parameters import list_parameters, named_parameters
 
@@ -42,6 +44,8 @@ UNSUPPORTED = {
     ("HalfSpectrum", "bfloat16"): NO_FFT,
     ("HalfSpectrum", "float16"): NO_FFT,
 }
+LOSSES = ("squared_error", "cross_entropy")
+RULES = ("sgd", "momentum", "adam")
 # endregion
 
 
@@ -111,6 +115,40 @@ def run(built, inputs, cotangents=None, compiled=False):
         if grad is not None:  # else it is missing from the result
             results[f"grad.{name}"] = to_numpy(grad)
     return results
+
+
+def train(built, inputs, loss, rule, lr, history=True):
+    """What training.train does to the layer, on inputs x and target.
+
+    Returns: trained.loss (T), one for each of the T batches along the
+        first axis of x, and trained.<parameter> after each step (T, ...)
+        or, without history, after the last one
+    """
+    loss, rule = pick("loss", loss, LOSSES), pick("rule", rule, RULES)
+    xs, targets = (
+        to_tensor(inputs[n], built.precision) for n in ("x", "target")
+    )
+    steps = training.train(built.call, loss, rule, zip(xs, targets), lr)
+    own = built.params
+    losses, kept = [], {n: [] for n in own}
+    for value in steps:
+        losses.append(to_numpy(value))
+        for name, param in own.items() if history else ():
+            kept[name].append(to_numpy(param))
+    results = {"trained.loss": np.stack(losses)}
+    for name, param in own.items():
+        last = np.stack(kept[name]) if history else to_numpy(param)
+        results[f"trained.{name}"] = last
+    return results
+
+
+def pick(what, name, known):
+    if name not in known:
+        known = ", ".join(known)
+        raise ValueError(
+            f"{what} expected one of {known}, got {name!r}"
+        )
+    return getattr(training, name)
 
 
 def resolve(config):

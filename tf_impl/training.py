@@ -64,6 +64,7 @@ def train(layer, loss, rule, batches, lr: float):
         with tf.GradientTape() as tape:
             value = loss(layer(x), target)
         grads = tape.gradient(value, params)
+        states = list(states)  # a tf.function must not change its input
         for i, (p, g) in enumerate(zip(params, grads)):
             new, states[i] = rule(p, g, states[i], correct, lr)
             p.assign(new)

@@ -1,0 +1,107 @@
+"""MultiHeadAttention: each head attends with its own projections.
+
+(q | k | v)_bnr = sum_c x_bnc W_rc + b_r, the rows r by head: H heads of
+D rows for q, then G for k, then G for v;  y = attention(q, k, v), the
+heads side by side again;  out_bnc = sum_e y_bne U_ce + u_c if out_proj
+
+Axes:   B batch, N tokens, C embed_dim = H D, H num_heads, G num_kv_heads
+        attn_mask as in attention
+Params: qkv_weight ((H + 2G) D, C), qkv_bias; out_weight (C, C), out_bias
+        weights start as glorot, biases as zeros
+Raises: TypeError, ValueError as attention; ValueError if x is not
+        (B, N, C), C no multiple of H, or H no multiple of G
+Ref:    Vaswani et al. 2017, NeurIPS, 3.2.2; Ainslie et al. 2023, EMNLP
+"""
+
+# region imports
+from mxnet import np
+from mxnet.gluon import nn
+
+from mxnet_impl.attention import attention
+from mxnet_impl.checks import check_input, check_multiple
+from mxnet_impl.custom_function import empty_result
+from mxnet_impl.glorot import glorot
+from mxnet_impl.linear import linear
+
+# endregion
+
+
+# region layer
+class MultiHeadAttention(nn.Block):
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        num_kv_heads: int | None = None,
+        bias: bool = True,
+        out_proj: bool = True,
+        causal: bool = False,
+        attention=attention,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        groups = num_heads if num_kv_heads is None else num_kv_heads
+        check_multiple("embed_dim", embed_dim, "num_heads", num_heads)
+        check_multiple("num_heads", num_heads, "num_kv_heads", groups)
+        self.num_heads, self.num_kv_heads = num_heads, groups
+        self.causal, self.attention = causal, attention
+        rows = embed_dim // num_heads * (num_heads + 2 * groups)
+        get, shape = self.params.get, (rows, embed_dim)
+        self.qkv_weight = get(
+            "qkv_weight", shape=shape, init=glorot(*shape)
+        )
+        self.qkv_bias = self.out_weight = self.out_bias = None
+        if bias:
+            self.qkv_bias = get("qkv_bias", shape=rows, init="zeros")
+        if out_proj:
+            shape = (embed_dim, embed_dim)
+            self.out_weight = get(
+                "out_weight", shape=shape, init=glorot(*shape)
+            )
+        if out_proj and bias:
+            shape = (embed_dim,)
+            self.out_bias = get("out_bias", shape=shape, init="zeros")
+
+    def forward(self, x, attn_mask=None):
+        rows, columns = self.qkv_weight.shape
+        check_input("MultiHeadAttention", x, "B N C", C=columns)
+        h, g = self.num_heads, self.num_kv_heads
+        qkv_weight, qkv_bias, out_weight, out_bias = (
+            p and p.data()
+            for p in (
+                self.qkv_weight,
+                self.qkv_bias,
+                self.out_weight,
+                self.out_bias,
+            )
+        )
+        if 0 in x.shape:
+            every = qkv_weight, qkv_bias, out_weight, out_bias
+            return empty_result(x.shape, x, *every)
+        x = linear(x, qkv_weight, qkv_bias)
+        shape = (-1, x.shape[1], h + 2 * g, rows // (h + 2 * g))
+        x = np.swapaxes(np.reshape(x, shape), 1, 2)  # B H+2G N D
+        q, k, v = x[:, :h], x[:, h : h + g], x[:, h + g :]
+        y = self.attention(q, k, v, attn_mask, self.causal)  # B H N D
+        shape = (-1, y.shape[2], columns)
+        y = np.reshape(np.swapaxes(y, 1, 2), shape)  # B N C
+        if self.out_weight is None:
+            return y
+        return linear(y, out_weight, out_bias)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = MultiHeadAttention(embed_dim=6, num_heads=2, causal=True)
+    layer.initialize()
+    y = layer(np.ones((4, 3, 6)))
+    print(y.shape)
+# endregion
+
+
+# region what differs here
+# mxnet 1.9.1: on an empty batch gradients are stale: empty_result
+# endregion
