@@ -22,43 +22,13 @@ import jax
 import jax.numpy as jnp
 
 from jax_impl.attention import wide_heads
+from jax_impl.attention_blocks import scan_blocks
 from jax_impl.checks import check_attention, check_least
 
 # endregion
 
 
 # region gradient rule
-def blocks(q, k, v, attn_mask, causal, size, step, state):
-    keys, extra = k.shape[2], -k.shape[2] % size
-    padded = [
-        jnp.pad(x, [(0, 0)] * 2 + [(0, extra), (0, 0)]) for x in (k, v)
-    ]
-    m, n = jnp.arange(keys + extra), jnp.arange(q.shape[2])[:, None]
-    if attn_mask is not None:
-        shape = (*attn_mask.shape[:-1], keys)
-        attn_mask = jnp.broadcast_to(attn_mask, shape)  # ... M
-        around = [(0, 0)] * (len(shape) - 1) + [(0, extra)]
-        attn_mask = jnp.pad(attn_mask, around)
-
-    def block(state, start):
-        cut = functools.partial(
-            jax.lax.dynamic_slice_in_dim,
-            start_index=start,
-            slice_size=size,
-        )
-        kj, vj = (cut(x, axis=2) for x in padded)  # B H J D
-        s = jnp.einsum("bhnd,bhjd->bhnj", q, kj)  # B H N J
-        mj = cut(m)
-        seen = (
-            mj < keys if attn_mask is None else cut(attn_mask, axis=-1)
-        )
-        seen = seen & (mj <= n) if causal else seen
-        s = jnp.where(seen, s, jnp.finfo(s.dtype).min)
-        return step(state, kj, vj, s, seen)
-
-    return jax.lax.scan(block, state, jnp.arange(0, keys, size))
-
-
 def attention_tiled_forward(q, k, v, attn_mask, causal, size):
     def step(state, kj, vj, s, seen):
         y, top, total = state
@@ -67,44 +37,43 @@ def attention_tiled_forward(q, k, v, attn_mask, causal, size):
         shrink = jnp.exp(top - higher)
         total = total * shrink + jnp.sum(w, axis=3, keepdims=True)
         y = y * shrink + jnp.einsum("bhnj,bhjd->bhnd", w, vj)
-        return (y, higher, total), None
+        return (y, higher, total), ()
 
     y, total = jnp.zeros_like(q), jnp.zeros_like(q[..., :1])
     top = jnp.full_like(total, jnp.finfo(q.dtype).min)  # B H N 1
     every = q, k, v, attn_mask, causal, size
-    (y, top, total), _ = blocks(*every, step, (y, top, total))
+    (y, top, total), _ = scan_blocks(step, (y, top, total), *every)
     total = jnp.where(total == 0, 1, total)
     return y / total, top, total
 
 
-def attention_tiled_backward(causal, size, saved, dy):
+def attention_tiled_backward(dy, saved, causal, size):
     q, k, v, attn_mask, top, total = saved
 
     def weights(vj, s, seen):
         w = jnp.where(seen, jnp.exp(s - top) / total, 0)
         return w, jnp.einsum("bhnd,bhjd->bhnj", dy, vj)
 
-    def first(dot, kj, vj, s, seen):
+    def first(state, kj, vj, s, seen):
         w, g = weights(vj, s, seen)
-        return dot + jnp.sum(w * g, axis=3, keepdims=True), None
+        return (state[0] + jnp.sum(w * g, axis=3, keepdims=True),), ()
 
-    def second(dq, kj, vj, s, seen):
+    def second(state, kj, vj, s, seen):
         w, g = weights(vj, s, seen)
         ds = w * (g - dot)
-        dq = dq + jnp.einsum("bhnj,bhjd->bhnd", ds, kj)
+        dq = state[0] + jnp.einsum("bhnj,bhjd->bhnd", ds, kj)
         dk = jnp.einsum("bhnj,bhnd->bhjd", ds, q)
-        return dq, (dk, jnp.einsum("bhnj,bhnd->bhjd", w, dy))
+        return (dq,), (dk, jnp.einsum("bhnj,bhnd->bhjd", w, dy))
 
-    every = q, k, v, attn_mask, causal, size
-    dot, _ = blocks(*every, first, jnp.zeros_like(top))
-    dq, found = blocks(*every, second, jnp.zeros_like(q))
-    dk, dv = (jnp.concatenate(list(x), axis=2) for x in found)
-    return dq, dk[:, :, : k.shape[2]], dv[:, :, : k.shape[2]], None
+    every, zero = (q, k, v, attn_mask, causal, size), jnp.zeros_like
+    (dot,), _ = scan_blocks(first, (zero(top),), *every)
+    (dq,), found = scan_blocks(second, (zero(q),), *every, parts=2)
+    return dq, *found
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
-def attention_tiled_rule(q, k, v, attn_mask, causal, size):
-    return attention_tiled_forward(q, k, v, attn_mask, causal, size)[0]
+def attention_tiled_rule(q, k, v, attn_mask, *options):
+    return attention_tiled_forward(q, k, v, attn_mask, *options)[0]
 
 
 def keep(q, k, v, attn_mask, *options):
@@ -112,7 +81,12 @@ def keep(q, k, v, attn_mask, *options):
     return y, (q, k, v, attn_mask, *kept)
 
 
-attention_tiled_rule.defvjp(keep, attention_tiled_backward)
+def pull(causal, size, saved, dy):
+    return *attention_tiled_backward(dy, saved, causal, size), None
+
+
+attention_tiled_rule.defvjp(keep, pull)
+
 # endregion
 
 

@@ -65,5 +65,5 @@ if __name__ == "__main__":
 
 # region what differs here
 # mxnet 1.9.1: tril and & refuse booleans: their product is theirs
-# the gradient of where(c, x, 0) goes to the wrong branch: both are arrays
+# the gradient of where(c, x, 0) goes to the wrong branch: two arrays
 # endregion

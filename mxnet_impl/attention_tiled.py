@@ -19,6 +19,7 @@ Ref:    Milakov, Gimelshein 2018, arXiv 1805.02867, alg. 3
 from mxnet import np
 
 from mxnet_impl.attention import wide_heads
+from mxnet_impl.attention_blocks import scan_blocks
 from mxnet_impl.checks import check_attention, check_least
 from mxnet_impl.custom_function import Function, empty_result
 
@@ -26,54 +27,46 @@ from mxnet_impl.custom_function import Function, empty_result
 
 
 # region gradient rule
-def blocks(q, k, v, attn_mask, causal, size):
-    if attn_mask is not None:
-        shape = (*attn_mask.shape[:-1], k.shape[2])
-        attn_mask = np.broadcast_to(attn_mask, shape)  # ... M
-    n = np.arange(q.shape[2], dtype="int64")[:, None]
-    for start in range(0, k.shape[2], size):
-        j = slice(start, start + size)
-        s = np.matmul(q, np.swapaxes(k[:, :, j], 2, 3))  # B H N J
-        seen = np.ones(s.shape, dtype=bool)
-        seen = seen if attn_mask is None else seen * attn_mask[..., j]
-        m = np.arange(start, start + s.shape[3], dtype="int64")
-        seen = seen * (m <= n) if causal else seen
-        s = np.where(seen, s, np.full_like(s, np.finfo(s.dtype).min))
-        yield k[:, :, j], v[:, :, j], s, seen
-
-
 def attention_tiled_forward(q, k, v, attn_mask, causal, size):
-    y, total = np.zeros_like(q), np.zeros_like(q[..., :1])
-    top = np.full_like(total, np.finfo(q.dtype).min)  # B H N 1
-    for _, vj, s, seen in blocks(q, k, v, attn_mask, causal, size):
+    def step(state, kj, vj, s, seen):
+        y, top, total = state
         higher = np.maximum(top, np.max(s, axis=3, keepdims=True))
         w = np.where(seen, np.exp(s - higher), np.zeros_like(s))
         shrink = np.exp(top - higher)
         total = total * shrink + np.sum(w, axis=3, keepdims=True)
         y = y * shrink + np.matmul(w, vj)
-        top = higher
-        top.wait_to_read()  # else every block is in memory at once
+        return (y, higher, total), ()
+
+    y, total = np.zeros_like(q), np.zeros_like(q[..., :1])
+    top = np.full_like(total, np.finfo(q.dtype).min)  # B H N 1
+    every = q, k, v, attn_mask, causal, size
+    (y, top, total), _ = scan_blocks(step, (y, top, total), *every)
     total = np.where(total == 0, np.ones_like(total), total)
     return y / total, top, total
 
 
 def attention_tiled_backward(dy, saved, causal, size):
     q, k, v, attn_mask, top, total = saved
-    dot, dq, dk, dv = np.zeros_like(top), np.zeros_like(q), [], []
-    for _, vj, s, seen in blocks(q, k, v, attn_mask, causal, size):
+
+    def weights(vj, s, seen):
         w = np.where(seen, np.exp(s - top) / total, np.zeros_like(s))
-        g = np.matmul(dy, np.swapaxes(vj, 2, 3))
-        dot = dot + np.sum(w * g, axis=3, keepdims=True)
-        dot.wait_to_read()
-    for kj, vj, s, seen in blocks(q, k, v, attn_mask, causal, size):
-        w = np.where(seen, np.exp(s - top) / total, np.zeros_like(s))
-        g = np.matmul(dy, np.swapaxes(vj, 2, 3))
+        return w, np.matmul(dy, np.swapaxes(vj, 2, 3))
+
+    def first(state, kj, vj, s, seen):
+        w, g = weights(vj, s, seen)
+        return (state[0] + np.sum(w * g, axis=3, keepdims=True),), ()
+
+    def second(state, kj, vj, s, seen):
+        w, g = weights(vj, s, seen)
         ds = w * (g - dot)
-        dq = dq + np.matmul(ds, kj)
-        dk.append(np.matmul(np.swapaxes(ds, 2, 3), q))
-        dv.append(np.matmul(np.swapaxes(w, 2, 3), dy))
-        dq.wait_to_read()
-    return dq, np.concatenate(dk, axis=2), np.concatenate(dv, axis=2)
+        dq = state[0] + np.matmul(ds, kj)
+        dk = np.matmul(np.swapaxes(ds, 2, 3), q)
+        return (dq,), (dk, np.matmul(np.swapaxes(w, 2, 3), dy))
+
+    every, zero = (q, k, v, attn_mask, causal, size), np.zeros_like
+    (dot,), _ = scan_blocks(first, (zero(top),), *every)
+    (dq,), found = scan_blocks(second, (zero(q),), *every, parts=2)
+    return dq, *found
 
 
 class AttentionTiledRule(Function):
@@ -119,7 +112,5 @@ if __name__ == "__main__":
 
 
 # region what differs here
-# mxnet 1.9.1: operations run later, in a queue of their own, so that
-# without waiting for each block the memory of all would be held
-# einsum is a plain loop; matmul, of equal batches only, is fast
+# mxnet 1.9.1: matmul instead of einsum, see attention_blocks
 # endregion

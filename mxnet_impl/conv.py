@@ -52,15 +52,9 @@ def standardized_conv2d(
         return empty_result(shape, x, weight, bias)
     kind = "float64" if x.dtype == np.float64 else "float32"
     v = standardize(weight, eps).astype(kind)  # O C I J
-    y = npx.convolution(
-        x.astype(kind),
-        v,
-        kernel=v.shape[2:],
-        num_filter=v.shape[0],
-        stride=(stride, stride),
-        pad=(padding, padding),
-        no_bias=True,
-    )  # B O H W
+    sizes = dict(kernel=v.shape[2:], num_filter=v.shape[0])
+    sizes |= dict(stride=(stride, stride), pad=(padding, padding))
+    y = npx.convolution(x.astype(kind), v, no_bias=True, **sizes)
     y = y + np.reshape(bias.astype(kind), (-1, 1, 1))
     return y.astype(x.dtype)
 

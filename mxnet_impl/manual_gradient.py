@@ -95,12 +95,9 @@ class WeightedSum(nn.Block):
 class ManualLinear(nn.Block):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
-        shape = (out_features, in_features)
-        start = glorot(*shape)
-        self.weight = self.params.get("weight", shape=shape, init=start)
-        self.bias = self.params.get(
-            "bias", shape=shape[:1], init="zeros"
-        )
+        get, shape = self.params.get, (out_features, in_features)
+        self.weight = get("weight", shape=shape, init=glorot(*shape))
+        self.bias = get("bias", shape=shape[:1], init="zeros")
 
     def forward(self, x):
         return manual_linear(x, self.weight.data(), self.bias.data())

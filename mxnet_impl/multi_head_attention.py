@@ -4,9 +4,10 @@
 D rows for q, then G for k, then G for v;  y = attention(q, k, v), the
 heads side by side again;  out_bnc = sum_e y_bne U_ce + u_c if out_proj
 
-Axes:   B batch, N tokens, C embed_dim = H D, H num_heads, G num_kv_heads
-        attn_mask as in attention
-Params: qkv_weight ((H + 2G) D, C), qkv_bias; out_weight (C, C), out_bias
+Axes:   B batch, N tokens, C embed_dim = H D, H num_heads
+        G num_kv_heads; attn_mask as in attention
+Params: qkv_weight ((H + 2G) D, C), qkv_bias ((H + 2G) D)
+        out_weight (C, C), out_bias (C)
         weights start as glorot, biases as zeros
 Raises: TypeError, ValueError as attention; ValueError if x is not
         (B, N, C), C no multiple of H, or H no multiple of G

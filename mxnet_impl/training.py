@@ -5,7 +5,8 @@ cross_entropy  mean over n of -log softmax(y_n) at target_n
 sgd            p - lr g
 momentum       v = 7/8 v + g;  p - lr v
 adam           m = 7/8 m + 1/8 g;  v = d v + (1 - d) g^2, d = 1 - 2^-10
-               p - lr (m / (1 - (7/8)^t)) / (sqrt(v / (1 - d^t)) + 2^-27)
+               m' = m / (1 - (7/8)^t);  v' = v / (1 - d^t)
+               p - lr m' / (sqrt(v') + 2^-27)
 
 Axes:   N batch, K classes; target (N) of integers for cross_entropy
 State:  two arrays like p that start as zeros; step t counts from 1

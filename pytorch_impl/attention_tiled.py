@@ -20,55 +20,53 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from pytorch_impl.attention import wide_heads
+from pytorch_impl.attention_blocks import scan_blocks
 from pytorch_impl.checks import check_attention, check_least
 
 # endregion
 
 
 # region gradient rule
-def blocks(q, k, v, attn_mask, causal, size):
-    if attn_mask is not None:
-        shape = (*attn_mask.shape[:-1], k.shape[2])
-        attn_mask = torch.broadcast_to(attn_mask, shape)  # ... M
-    for start in range(0, k.shape[2], size):
-        j = slice(start, start + size)
-        s = torch.einsum("bhnd,bhjd->bhnj", q, k[:, :, j])  # B H N J
-        every = torch.ones_like(s, dtype=torch.bool)
-        seen = every if attn_mask is None else attn_mask[..., j]
-        seen = seen & torch.tril(every, -start) if causal else seen
-        s = torch.where(seen, s, torch.finfo(s.dtype).min)
-        yield k[:, :, j], v[:, :, j], s, seen
-
-
 def attention_tiled_forward(q, k, v, attn_mask, causal, size):
-    y, total = torch.zeros_like(q), torch.zeros_like(q[..., :1])
-    top = torch.full_like(total, torch.finfo(q.dtype).min)  # B H N 1
-    for _, vj, s, seen in blocks(q, k, v, attn_mask, causal, size):
+    def step(state, kj, vj, s, seen):
+        y, top, total = state
         higher = torch.maximum(top, torch.amax(s, dim=3, keepdim=True))
         w = torch.where(seen, torch.exp(s - higher), 0)
         shrink = torch.exp(top - higher)
         total = total * shrink + torch.sum(w, dim=3, keepdim=True)
         y = y * shrink + torch.einsum("bhnj,bhjd->bhnd", w, vj)
-        top = higher
+        return (y, higher, total), ()
+
+    y, total = torch.zeros_like(q), torch.zeros_like(q[..., :1])
+    top = torch.full_like(total, torch.finfo(q.dtype).min)  # B H N 1
+    every = q, k, v, attn_mask, causal, size
+    (y, top, total), _ = scan_blocks(step, (y, top, total), *every)
     total = torch.where(total == 0, 1, total)
     return y / total, top, total
 
 
 def attention_tiled_backward(dy, saved, causal, size):
     q, k, v, attn_mask, top, total = saved
-    dot, dq, dk, dv = torch.zeros_like(top), torch.zeros_like(q), [], []
-    for _, vj, s, seen in blocks(q, k, v, attn_mask, causal, size):
+
+    def weights(vj, s, seen):
         w = torch.where(seen, torch.exp(s - top) / total, 0)
-        g = torch.einsum("bhnd,bhjd->bhnj", dy, vj)
-        dot = dot + torch.sum(w * g, dim=3, keepdim=True)
-    for kj, vj, s, seen in blocks(q, k, v, attn_mask, causal, size):
-        w = torch.where(seen, torch.exp(s - top) / total, 0)
-        g = torch.einsum("bhnd,bhjd->bhnj", dy, vj)
+        return w, torch.einsum("bhnd,bhjd->bhnj", dy, vj)
+
+    def first(state, kj, vj, s, seen):
+        w, g = weights(vj, s, seen)
+        return (state[0] + torch.sum(w * g, dim=3, keepdim=True),), ()
+
+    def second(state, kj, vj, s, seen):
+        w, g = weights(vj, s, seen)
         ds = w * (g - dot)
-        dq = dq + torch.einsum("bhnj,bhjd->bhnd", ds, kj)
-        dk.append(torch.einsum("bhnj,bhnd->bhjd", ds, q))
-        dv.append(torch.einsum("bhnj,bhnd->bhjd", w, dy))
-    return dq, torch.cat(dk, dim=2), torch.cat(dv, dim=2)
+        dq = state[0] + torch.einsum("bhnj,bhjd->bhnd", ds, kj)
+        dk = torch.einsum("bhnj,bhnd->bhjd", ds, q)
+        return (dq,), (dk, torch.einsum("bhnj,bhnd->bhjd", w, dy))
+
+    every, zero = (q, k, v, attn_mask, causal, size), torch.zeros_like
+    (dot,), _ = scan_blocks(first, (zero(top),), *every)
+    (dq,), found = scan_blocks(second, (zero(q),), *every, parts=2)
+    return dq, *found
 
 
 class AttentionTiledRule(torch.autograd.Function):

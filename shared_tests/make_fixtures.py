@@ -51,6 +51,7 @@ def draw_array(rng, draw, low_precision):
         # 8 significant bits: exact in bfloat16 and in float16
         mantissa, exponent = np.frexp(array)
         array = np.ldexp(np.round(mantissa * 256) / 256, exponent)
+        array = np.round(array * 2**24) / 2**24  # float16's last place
     return np.asarray(array, np.float32)
 
 

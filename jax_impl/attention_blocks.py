@@ -1,0 +1,80 @@
+"""Attention by blocks of keys: the scan that each of its passes uses.
+
+state, found_j = step(state, k_j, v_j, s_j, seen_j) for one block of keys
+after the other, where s_bhnm = sum_d q_bhnd k_bhmd, and the lowest
+number where m is not seen; what was found is joined, key by key
+
+Axes:   B batch, H heads, N queries, M keys, D width
+        J keys in a block: size, or what is left
+        attn_mask (B, H, N, M) or broadcast to it, True = may attend
+        causal: query n sees keys m <= n
+Gives:  the last state, and `parts` arrays (B, H, M, D); a step finds as
+        many of (B, H, J, D)
+Ref:    Rabe, Staats 2021, arXiv 2112.05682, fig. 1
+"""
+
+# region imports
+import jax
+import jax.numpy as jnp
+
+# endregion
+
+
+# region function
+def scan_blocks(
+    step, state, q, k, v, attn_mask, causal, size, parts: int = 0
+):
+    keys, extra = k.shape[2], -k.shape[2] % size
+    around = [(0, 0), (0, 0), (0, extra), (0, 0)]
+    k, v = jnp.pad(k, around), jnp.pad(v, around)
+    m, n = jnp.arange(keys + extra), jnp.arange(q.shape[2])[:, None]
+    if attn_mask is not None:
+        shape = (*attn_mask.shape[:-1], keys)
+        attn_mask = jnp.broadcast_to(attn_mask, shape)  # ... M
+        around = [(0, 0)] * (len(shape) - 1) + [(0, extra)]
+        attn_mask = jnp.pad(attn_mask, around)
+
+    def block(state, start):
+        def cut(x, axis: int):
+            take = jax.lax.dynamic_slice_in_dim
+            return take(x, start, size, axis)
+
+        kj, vj, mj = cut(k, 2), cut(v, 2), cut(m, 0)  # B H J D
+        s = jnp.einsum("bhnd,bhjd->bhnj", q, kj)  # B H N J
+        every = jnp.broadcast_to(mj < keys, s.shape)
+        seen = (
+            every if attn_mask is None else every & cut(attn_mask, -1)
+        )
+        seen = seen & (mj <= n) if causal else seen
+        s = jnp.where(seen, s, jnp.finfo(s.dtype).min)
+        return step(state, kj, vj, s, seen)
+
+    starts = jnp.arange(0, keys, size)
+    state, found = jax.lax.scan(block, state, starts)
+    joined = (jnp.moveaxis(x, 0, 2) for x in found)  # B H blocks J D
+    shape = k.shape
+    return state, [jnp.reshape(x, shape)[:, :, :keys] for x in joined]
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    q, k, v = jax.random.normal(jax.random.key(0), (3, 1, 2, 5, 4))
+
+    def highest(state, kj, vj, s, seen):
+        return jnp.maximum(state, jnp.max(s, axis=3)), (kj,)
+
+    state = jnp.full((1, 2, 5), -1e30)
+    state, (k2,) = scan_blocks(
+        highest, state, q, k, v, None, causal=True, size=2, parts=1
+    )
+    print(state.shape, jnp.array_equal(k, k2))
+# endregion
+
+
+# region what differs here
+# alignment: lax.scan wants blocks of one size: the keys are padded, and
+# the padding is not seen
+# endregion

@@ -1,0 +1,59 @@
+"""Attention by blocks of keys: the scan that each of its passes uses.
+
+state, found_j = step(state, k_j, v_j, s_j, seen_j) for one block of keys
+after the other, where s_bhnm = sum_d q_bhnd k_bhmd, and the lowest
+number where m is not seen; what was found is joined, key by key
+
+Axes:   B batch, H heads, N queries, M keys, D width
+        J keys in a block: size, or what is left
+        attn_mask (B, H, N, M) or broadcast to it, True = may attend
+        causal: query n sees keys m <= n
+Gives:  the last state, and `parts` arrays (B, H, M, D); a step finds as
+        many of (B, H, J, D)
+Ref:    Rabe, Staats 2021, arXiv 2112.05682, fig. 1
+"""
+
+# region imports
+import torch
+
+# endregion
+
+
+# region function
+def scan_blocks(
+    step, state, q, k, v, attn_mask, causal, size, parts: int = 0
+):
+    if attn_mask is not None:
+        shape = (*attn_mask.shape[:-1], k.shape[2])
+        attn_mask = torch.broadcast_to(attn_mask, shape)  # ... M
+    found = [[] for _ in range(parts)]
+    for start in range(0, k.shape[2], size):
+        j = slice(start, start + size)
+        kj, vj = k[:, :, j], v[:, :, j]  # B H J D
+        s = torch.einsum("bhnd,bhjd->bhnj", q, kj)  # B H N J
+        every = torch.ones_like(s, dtype=torch.bool)
+        seen = every if attn_mask is None else attn_mask[..., j]
+        seen = seen & torch.tril(every, -start) if causal else seen
+        s = torch.where(seen, s, torch.finfo(s.dtype).min)
+        state, new = step(state, kj, vj, s, seen)
+        for every, one in zip(found, new):
+            every.append(one)
+    return state, [torch.cat(every, dim=2) for every in found]
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    q, k, v = torch.randn(3, 1, 2, 5, 4)
+
+    def highest(state, kj, vj, s, seen):
+        return torch.maximum(state, torch.amax(s, dim=3)), (kj,)
+
+    state = torch.full((1, 2, 5), -1e30)
+    state, (k2,) = scan_blocks(
+        highest, state, q, k, v, None, causal=True, size=2, parts=1
+    )
+    print(state.shape, torch.equal(k, k2))
+# endregion
