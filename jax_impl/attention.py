@@ -41,12 +41,13 @@ def attention(q, k, v, attn_mask=None, causal=False, scale=None):
     allowed = every if attn_mask is None else attn_mask
     allowed = allowed & jnp.tril(every) if causal else allowed
     s = jnp.where(allowed, s, jnp.finfo(s.dtype).min)
-    top = jnp.max(
-        jax.lax.stop_gradient(s), axis=3, keepdims=True
-    )  # B H N 1
-    w = jnp.where(allowed, jnp.exp(s - top), 0)  # B H N M
+    stop = jax.lax.stop_gradient(s)
+    top = jnp.max(stop, axis=3, keepdims=True)  # B H N 1
+    w = jnp.where(
+        allowed, jnp.exp(s - top), jnp.zeros_like(s)
+    )  # B H N M
     total = jnp.sum(w, axis=3, keepdims=True)  # B H N 1
-    w = w / jnp.where(total == 0, 1, total)
+    w = w / jnp.where(total == 0, jnp.ones_like(total), total)
     y = jnp.einsum("bhnm,bhmd->bhnd", w, v)
     return y.astype(q.dtype)
 

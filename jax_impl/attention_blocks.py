@@ -1,6 +1,6 @@
 """Attention by blocks of keys: the scan that each of its passes uses.
 
-state, found_j = step(state, k_j, v_j, s_j, seen_j) for one block of keys
+state, found_j = step(state, k_j, v_j, s_j, seen_j), one block of keys
 after the other, where s_bhnm = sum_d q_bhnd k_bhmd, and the lowest
 number where m is not seen; what was found is joined, key by key
 
@@ -24,35 +24,27 @@ import jax.numpy as jnp
 def scan_blocks(
     step, state, q, k, v, attn_mask, causal, size, parts: int = 0
 ):
-    keys, extra = k.shape[2], -k.shape[2] % size
-    around = [(0, 0), (0, 0), (0, extra), (0, 0)]
-    k, v = jnp.pad(k, around), jnp.pad(v, around)
-    m, n = jnp.arange(keys + extra), jnp.arange(q.shape[2])[:, None]
+    keys, n = k.shape[2], jnp.arange(q.shape[2])[:, None]
+    size = min(size, keys)
     if attn_mask is not None:
-        shape = (*attn_mask.shape[:-1], keys)
+        shape = (*attn_mask.shape[:-1], k.shape[2])
         attn_mask = jnp.broadcast_to(attn_mask, shape)  # ... M
-        around = [(0, 0)] * (len(shape) - 1) + [(0, extra)]
-        attn_mask = jnp.pad(attn_mask, around)
 
     def block(state, start):
-        def cut(x, axis: int):
-            take = jax.lax.dynamic_slice_in_dim
-            return take(x, start, size, axis)
-
-        kj, vj, mj = cut(k, 2), cut(v, 2), cut(m, 0)  # B H J D
+        m = start + jnp.arange(size)
+        j = jnp.minimum(m, keys - 1)
+        kj, vj = k[:, :, j], v[:, :, j]  # B H J D
         s = jnp.einsum("bhnd,bhjd->bhnj", q, kj)  # B H N J
-        every = jnp.broadcast_to(mj < keys, s.shape)
-        seen = (
-            every if attn_mask is None else every & cut(attn_mask, -1)
-        )
-        seen = seen & (mj <= n) if causal else seen
+        every = jnp.broadcast_to(m < keys, s.shape)
+        seen = every if attn_mask is None else every & attn_mask[..., j]
+        seen = seen & (m <= n) if causal else seen
         s = jnp.where(seen, s, jnp.finfo(s.dtype).min)
         return step(state, kj, vj, s, seen)
 
     starts = jnp.arange(0, keys, size)
     state, found = jax.lax.scan(block, state, starts)
     joined = (jnp.moveaxis(x, 0, 2) for x in found)  # B H blocks J D
-    shape = k.shape
+    shape = (*k.shape[:2], len(starts) * size, k.shape[3])
     return state, [jnp.reshape(x, shape)[:, :, :keys] for x in joined]
 
 
@@ -75,6 +67,6 @@ if __name__ == "__main__":
 
 
 # region what differs here
-# alignment: lax.scan wants blocks of one size: the keys are padded, and
-# the padding is not seen
+# alignment: lax.scan wants blocks of one size: the last is filled up
+# with the last key, and what was filled up is not seen
 # endregion

@@ -33,7 +33,7 @@ def attention_tiled_forward(q, k, v, attn_mask, causal, size):
     def step(state, kj, vj, s, seen):
         y, top, total = state
         higher = jnp.maximum(top, jnp.max(s, axis=3, keepdims=True))
-        w = jnp.where(seen, jnp.exp(s - higher), 0)
+        w = jnp.where(seen, jnp.exp(s - higher), jnp.zeros_like(s))
         shrink = jnp.exp(top - higher)
         total = total * shrink + jnp.sum(w, axis=3, keepdims=True)
         y = y * shrink + jnp.einsum("bhnj,bhjd->bhnd", w, vj)
@@ -43,7 +43,7 @@ def attention_tiled_forward(q, k, v, attn_mask, causal, size):
     top = jnp.full_like(total, jnp.finfo(q.dtype).min)  # B H N 1
     every = q, k, v, attn_mask, causal, size
     (y, top, total), _ = scan_blocks(step, (y, top, total), *every)
-    total = jnp.where(total == 0, 1, total)
+    total = jnp.where(total == 0, jnp.ones_like(total), total)
     return y / total, top, total
 
 
@@ -51,7 +51,7 @@ def attention_tiled_backward(dy, saved, causal, size):
     q, k, v, attn_mask, top, total = saved
 
     def weights(vj, s, seen):
-        w = jnp.where(seen, jnp.exp(s - top) / total, 0)
+        w = jnp.where(seen, jnp.exp(s - top) / total, jnp.zeros_like(s))
         return w, jnp.einsum("bhnd,bhjd->bhnj", dy, vj)
 
     def first(state, kj, vj, s, seen):
@@ -108,4 +108,9 @@ def attention_tiled(
 if __name__ == "__main__":
     q, k, v = jax.random.normal(jax.random.key(0), (3, 1, 2, 1000, 16))
     print(attention_tiled(q, k, v, causal=True).shape)
+# endregion
+
+
+# region what differs here
+# jax 0.10.2: the second derivative works too, but stores every block
 # endregion

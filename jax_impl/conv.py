@@ -25,7 +25,6 @@ from jax_impl.glorot import glorot
 
 # region function
 def standardize(weight, eps: float = 1e-5):
-    weight = jnp.asarray(weight)
     wide = weight.astype(jnp.promote_types(weight.dtype, jnp.float32))
     mean = jnp.mean(wide, axis=(1, 2, 3), keepdims=True)  # O 1 1 1
     shift = wide - mean

@@ -24,10 +24,8 @@ from jax_impl.glorot import glorot
 def linear(x, weight, bias=None):
     check_input("linear", x, "... I", I=weight.shape[1])
     y = jnp.einsum("...i,oi->...o", x, weight)  # ... O
-    wide = jnp.promote_types(y.dtype, jnp.float32)
-    return (
-        y if bias is None else (y.astype(wide) + bias).astype(y.dtype)
-    )
+    wide = y.astype(jnp.promote_types(y.dtype, jnp.float32))
+    return y if bias is None else (wide + bias).astype(y.dtype)
 
 
 def linear_relu(x, weight, bias=None):
@@ -81,6 +79,7 @@ if __name__ == "__main__":
 
 
 # region what differs here
+# alignment: two short layers, most of whose lines make parameters
 # jax 0.10.2: the gradient of a broadcast bias is summed in the dtype of
 # y; in bfloat16 that was up to 26 error budgets off, so y goes wide
 # float64 needs jax_enable_x64, else it is float32, silently

@@ -40,10 +40,12 @@ def attention(q, k, v, attn_mask=None, causal=False, scale=None):
     allowed = every if attn_mask is None else attn_mask
     allowed = allowed & torch.tril(every) if causal else allowed
     s = torch.where(allowed, s, torch.finfo(s.dtype).min)
-    top = torch.amax(s.detach(), dim=3, keepdim=True)  # B H N 1
-    w = torch.where(allowed, torch.exp(s - top), 0)  # B H N M
-    total = torch.sum(w, dim=3, keepdim=True)  # B H N 1
-    w = w / torch.where(total == 0, 1, total)
+    top = torch.amax(s.detach(), axis=3, keepdims=True)  # B H N 1
+    w = torch.where(
+        allowed, torch.exp(s - top), torch.zeros_like(s)
+    )  # B H N M
+    total = torch.sum(w, axis=3, keepdims=True)  # B H N 1
+    w = w / torch.where(total == 0, torch.ones_like(total), total)
     y = torch.einsum("bhnm,bhmd->bhnd", w, v)
     return y.to(q.dtype)
 

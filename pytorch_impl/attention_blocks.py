@@ -1,6 +1,6 @@
 """Attention by blocks of keys: the scan that each of its passes uses.
 
-state, found_j = step(state, k_j, v_j, s_j, seen_j) for one block of keys
+state, found_j = step(state, k_j, v_j, s_j, seen_j), one block of keys
 after the other, where s_bhnm = sum_d q_bhnd k_bhmd, and the lowest
 number where m is not seen; what was found is joined, key by key
 
@@ -49,7 +49,7 @@ if __name__ == "__main__":
     q, k, v = torch.randn(3, 1, 2, 5, 4)
 
     def highest(state, kj, vj, s, seen):
-        return torch.maximum(state, torch.amax(s, dim=3)), (kj,)
+        return torch.maximum(state, torch.amax(s, axis=3)), (kj,)
 
     state = torch.full((1, 2, 5), -1e30)
     state, (k2,) = scan_blocks(

@@ -30,10 +30,14 @@ from pytorch_impl.checks import check_attention, check_least
 def attention_tiled_forward(q, k, v, attn_mask, causal, size):
     def step(state, kj, vj, s, seen):
         y, top, total = state
-        higher = torch.maximum(top, torch.amax(s, dim=3, keepdim=True))
-        w = torch.where(seen, torch.exp(s - higher), 0)
+        higher = torch.maximum(
+            top, torch.amax(s, axis=3, keepdims=True)
+        )
+        w = torch.where(
+            seen, torch.exp(s - higher), torch.zeros_like(s)
+        )
         shrink = torch.exp(top - higher)
-        total = total * shrink + torch.sum(w, dim=3, keepdim=True)
+        total = total * shrink + torch.sum(w, axis=3, keepdims=True)
         y = y * shrink + torch.einsum("bhnj,bhjd->bhnd", w, vj)
         return (y, higher, total), ()
 
@@ -41,7 +45,7 @@ def attention_tiled_forward(q, k, v, attn_mask, causal, size):
     top = torch.full_like(total, torch.finfo(q.dtype).min)  # B H N 1
     every = q, k, v, attn_mask, causal, size
     (y, top, total), _ = scan_blocks(step, (y, top, total), *every)
-    total = torch.where(total == 0, 1, total)
+    total = torch.where(total == 0, torch.ones_like(total), total)
     return y / total, top, total
 
 
@@ -49,12 +53,14 @@ def attention_tiled_backward(dy, saved, causal, size):
     q, k, v, attn_mask, top, total = saved
 
     def weights(vj, s, seen):
-        w = torch.where(seen, torch.exp(s - top) / total, 0)
+        w = torch.where(
+            seen, torch.exp(s - top) / total, torch.zeros_like(s)
+        )
         return w, torch.einsum("bhnd,bhjd->bhnj", dy, vj)
 
     def first(state, kj, vj, s, seen):
         w, g = weights(vj, s, seen)
-        return (state[0] + torch.sum(w * g, dim=3, keepdim=True),), ()
+        return (state[0] + torch.sum(w * g, axis=3, keepdims=True),), ()
 
     def second(state, kj, vj, s, seen):
         w, g = weights(vj, s, seen)

@@ -25,9 +25,9 @@ from pytorch_impl.glorot import glorot
 # region function
 def standardize(weight, eps: float = 1e-5):
     wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
-    mean = torch.mean(wide, dim=(1, 2, 3), keepdim=True)  # O 1 1 1
+    mean = torch.mean(wide, axis=(1, 2, 3), keepdims=True)  # O 1 1 1
     shift = wide - mean
-    var = torch.mean(shift * shift, dim=(1, 2, 3), keepdim=True)
+    var = torch.mean(shift * shift, axis=(1, 2, 3), keepdims=True)
     return (shift / torch.sqrt(var + eps)).to(weight.dtype)
 
 

@@ -31,7 +31,7 @@ def weighted_sum_forward(x, weight):
 
 def weighted_sum_backward(dy, x, weight):
     dx = dy * torch.broadcast_to(weight, x.shape)  # N I
-    return dx, dy * torch.sum(x, dim=0)
+    return dx, dy * torch.sum(x, axis=0)
 
 
 def manual_linear_forward(x, weight, bias):
@@ -41,7 +41,7 @@ def manual_linear_forward(x, weight, bias):
 def manual_linear_backward(dy, x, weight):
     dx = torch.einsum("no,oi->ni", dy, weight)  # N I
     dweight = torch.einsum("no,ni->oi", dy, x)  # O I
-    return dx, dweight, torch.sum(dy, dim=0)
+    return dx, dweight, torch.sum(dy, axis=0)
 
 
 class WeightedSumRule(torch.autograd.Function):

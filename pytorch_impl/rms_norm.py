@@ -23,7 +23,7 @@ from pytorch_impl.checks import check_input
 def rms_norm(x, weight, eps: float = 1e-6):
     check_input("rms_norm", x, "... C", C=weight.shape[0])
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    square = torch.mean(wide * wide, dim=-1, keepdim=True)  # ... 1
+    square = torch.mean(wide * wide, axis=-1, keepdims=True)  # ... 1
     y = wide / torch.sqrt(square + eps) * weight
     return y.to(x.dtype)
 

@@ -29,11 +29,11 @@ def squared_error(y, target):
 
 
 def cross_entropy(y, target):
-    top = torch.amax(y.detach(), dim=1, keepdim=True)  # N 1
-    total = torch.sum(torch.exp(y - top), dim=1, keepdim=True)
+    top = torch.amax(y.detach(), axis=1, keepdims=True)  # N 1
+    total = torch.sum(torch.exp(y - top), axis=1, keepdims=True)
     log_p = y - top - torch.log(total)  # N K
     chosen = torch.nn.functional.one_hot(target.long(), y.shape[1])
-    return -torch.mean(torch.sum(log_p * chosen.to(y.dtype), dim=1))
+    return -torch.mean(torch.sum(log_p * chosen.to(y.dtype), axis=1))
 
 
 def sgd(p, g, state, correct, lr):

@@ -82,7 +82,7 @@ class TransformerClassifier(nn.Module):
         h = h + torch.tensor(where, dtype=h.dtype, device=h.device)
         for block in self.blocks:
             h = block(h)
-        h = torch.mean(self.norm(h), dim=1)  # B C
+        h = torch.mean(self.norm(h), axis=1)  # B C
         return self.head(h)  # B O
 
 

@@ -19,6 +19,7 @@ BELONGS = {
     "test_environment.py": (*EVERYWHERE, "tools"),
     "test_initialisation.py": EVERYWHERE,
     "test_layers.py": EVERYWHERE,
+    "test_misconceptions.py": EVERYWHERE,
     "test_parameters.py": EVERYWHERE,
     "test_real_data.py": EVERYWHERE,
     "test_budget.py": ("pytorch",),

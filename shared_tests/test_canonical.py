@@ -216,7 +216,7 @@ def multi_head_attention(config, x, g, attn_mask=None, **params):
     project = params["qkv_weight"], params.get("qkv_bias")
     flat = np.zeros((*x.shape[:2], len(project[0])), LONG)
     flat, _ = linear({}, x, flat, *project)
-    heads = flat.reshape(*x.shape[:2], -1, width).swapaxes(1, 2)
+    heads = flat.reshape(*x.shape[:2], h + 2 * kv, width).swapaxes(1, 2)
     qkv = heads[:, :h], heads[:, h : h + kv], heads[:, h + kv :]
     kept = {n: v for n, v in config.items() if n == "causal"}
     y, _ = attention(kept, np.zeros_like(qkv[0]), *qkv, attn_mask)
@@ -471,11 +471,12 @@ def built_in_heads(inputs, p, config):
 
 def built_in_conv(inputs, p, config):
     weight, eps = p["weight"], config.get("eps", 1e-5)
-    flat = weight.flatten(1)
-    flat = functional.layer_norm(flat, flat.shape[1:], eps=eps)
+    var, mean = torch.var_mean(
+        weight, (1, 2, 3), correction=0, keepdim=True
+    )
     return functional.conv2d(
         inputs["x"],
-        flat.reshape(weight.shape),
+        (weight - mean) / torch.sqrt(var + eps),
         p["bias"],
         config.get("stride", 1),
         config.get("padding", 0),
@@ -584,18 +585,19 @@ def differentiable(case):
     [
         case
         for case in CASES
-        if {"basic", "rank_3", "grouped", "mask", "stride"} & case.flags
+        if {"basic", "rank_3", "grouped", "stride"} & case.flags
     ],
     ids=lambda c: c.id,
 )
 def test_gradcheck(case):
     """Finite differences, first and second order, in float64."""
     compute, moving = differentiable(case)
-    assert gradcheck(compute, moving)
+    # fast: along random directions instead of every single axis
+    many = sum(tensor.numel() for tensor in moving) > 100
+    assert gradcheck(compute, moving, fast_mode=many)
     tiled = case.config.get("attention") in FIRST_ORDER
     if not (tiled or case.layer in FIRST_ORDER):
-        fast = case.layer == "TransformerClassifier"
-        assert gradgradcheck(compute, moving, fast_mode=fast)
+        assert gradgradcheck(compute, moving, fast_mode=many)
 
 
 @pytest.mark.parametrize("layer", sorted(FIRST_ORDER))

@@ -72,16 +72,24 @@ def attention_tiled_backward(dy, saved, causal, size):
     return dq, *found
 
 
+def once_differentiable(*_):
+    raise NotImplementedError("attention_tiled: first order only")
+
+
 def attention_tiled_rule(q, k, v, attn_mask, *options):
     @tf.custom_gradient
-    def rule(q, k, v):
+    def rule(*wide):
+        q, k, v = map(tf.stop_gradient, wide)
         y, *kept = attention_tiled_forward(q, k, v, attn_mask, *options)
+        saved = q, k, v, attn_mask, *kept
 
-        def backward(dy):
-            saved = q, k, v, attn_mask, *kept
-            return attention_tiled_backward(dy, saved, *options)
+        @tf.custom_gradient
+        def backward(dy, *_):
+            dy = tf.stop_gradient(dy)
+            grads = attention_tiled_backward(dy, saved, *options)
+            return grads, once_differentiable
 
-        return y, backward
+        return y, lambda dy: backward(dy, *wide)
 
     return rule(q, k, v)
 
