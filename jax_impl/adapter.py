@@ -226,9 +226,14 @@ def is_floating(tensor):
 
 
 def construct(make, config):
+    """The layer without its random start, which params will replace."""
     takes = inspect.signature(make.__init__).parameters
-    rngs = {"rngs": nnx.Rngs(0)} if "rngs" in takes else {}
-    return make(**config, **rngs)
+
+    def abstract():
+        rngs = {"rngs": nnx.Rngs(0)} if "rngs" in takes else {}
+        return make(**config, **rngs)
+
+    return nnx.eval_shape(abstract)
 
 
 def pure_call(call, params, xs):

@@ -22,6 +22,7 @@ BELONGS = {
     "test_misconceptions.py": EVERYWHERE,
     "test_parameters.py": EVERYWHERE,
     "test_real_data.py": EVERYWHERE,
+    "test_training.py": EVERYWHERE,
     "test_budget.py": ("pytorch",),
     "test_canonical.py": ("pytorch",),
     "test_linen.py": ("jax",),

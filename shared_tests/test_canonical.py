@@ -328,10 +328,10 @@ def trajectory(case, x, target, **params):
     lr, rule = case.training["lr"], case.training["rule"]
     states = {n: (LONG(0), LONG(0)) for n in params}
     kept = {"loss": []} | {n: [] for n in params}
-    shape = {
-        "squared_error": target.shape[1:],
-        "cross_entropy": (x.shape[1], len(list(params.values())[-1])),
-    }[loss]
+    if loss == "squared_error":
+        shape = target.shape[1:]
+    else:
+        shape = x.shape[1], case.inputs["target"].classes
     decay, decay2 = LONG(7) / 8, 1 - LONG(2) ** -10
     for t, (batch, wanted) in enumerate(zip(x, target), start=1):
         y, _ = define(

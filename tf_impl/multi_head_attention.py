@@ -45,11 +45,11 @@ class MultiHeadAttention(tf.keras.layers.Layer):
         self.num_heads, self.num_kv_heads = num_heads, groups
         self.causal, self.attention = causal, attention
         rows = embed_dim // num_heads * (num_heads + 2 * groups)
-        self.qkv_bias = self.out_weight = self.out_bias = None
         shape = (rows, embed_dim)
         self.qkv_weight = self.add_weight(
             shape, glorot(*shape), name="qkv_weight"
         )
+        self.qkv_bias = self.out_weight = self.out_bias = None
         if bias:
             self.qkv_bias = self.add_weight(
                 (rows,), "zeros", name="qkv_bias"
