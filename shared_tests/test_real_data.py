@@ -29,7 +29,12 @@ def task(request, adapter, framework):
         "worst": max(v.ratio for v in verdicts(results, run).values()),
     }
     if name == "digits":
-        figures["correct"] = int((y.argmax(axis=1) == target).sum())
+        guess, reference = (
+            y.argmax(axis=1),
+            run["ref.out.y"].argmax(axis=1),
+        )
+        figures["correct"] = int((guess == target).sum())
+        figures["same"] = int((guess == reference).sum())
     folder = ROOT / "build" / "real_data"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{framework}.json"
