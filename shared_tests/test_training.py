@@ -113,7 +113,9 @@ def gluon_adam():
 
     class Adam(mx.optimizer.Optimizer):
         def create_state(self, index, weight):
-            weight = weight.as_np_ndarray()  # Trainer hands over old ones
+            weight = (
+                weight.as_np_ndarray()
+            )  # Trainer hands over old ones
             return np.zeros_like(weight), np.zeros_like(weight)
 
         def update(self, index, weight, grad, state):
