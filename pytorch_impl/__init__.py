@@ -7,8 +7,11 @@ from pytorch_impl.attention_tiled import attention_tiled
 from pytorch_impl.bilinear import TensorReduction, bilinear
 from pytorch_impl.centered import CenteredLayer, centered
 from pytorch_impl.conv import StandardizedConv2d, standardized_conv2d
+from pytorch_impl.fake_quantize import fake_quantize, quantize
 from pytorch_impl.half_spectrum import HalfSpectrum, half_spectrum
 from pytorch_impl.linear import Linear, LinearReLU, linear, linear_relu
+from pytorch_impl.lsq import LSQ, lsq
+from pytorch_impl.lsq_plus import LSQPlus
 from pytorch_impl.manual_gradient import (
     ManualLinear,
     WeightedSum,
@@ -17,6 +20,7 @@ from pytorch_impl.manual_gradient import (
 )
 from pytorch_impl.mlp import MLP
 from pytorch_impl.multi_head_attention import MultiHeadAttention
+from pytorch_impl.pact import PACT, pact
 from pytorch_impl.parameters import TiedMLP
 from pytorch_impl.rms_norm import RMSNorm, rms_norm
 from pytorch_impl.scaled_relu import ScaledReLU, scaled_relu
@@ -25,11 +29,14 @@ from pytorch_impl.transformer import TransformerClassifier
 __all__ = [
     "CenteredLayer",
     "HalfSpectrum",
+    "LSQ",
+    "LSQPlus",
     "Linear",
     "LinearReLU",
     "MLP",
     "ManualLinear",
     "MultiHeadAttention",
+    "PACT",
     "RMSNorm",
     "ScaledReLU",
     "StandardizedConv2d",
@@ -41,10 +48,14 @@ __all__ = [
     "attention_tiled",
     "bilinear",
     "centered",
+    "fake_quantize",
     "half_spectrum",
     "linear",
     "linear_relu",
+    "lsq",
     "manual_linear",
+    "pact",
+    "quantize",
     "rms_norm",
     "scaled_relu",
     "standardized_conv2d",

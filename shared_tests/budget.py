@@ -8,8 +8,8 @@ Cancellation and conditioning come out of the sampling, so no layer needs
 a formula or a tolerance of its own.
 
 Noise on one result y, standard deviation in units of u:
-    exact operations (views, selections, comparisons, negation, times a
-        power of two)                                       none
+    exact operations (views, selections, comparisons, negation, rounding
+        to an integer, times a power of two, integer plus integer)   none
     elementwise                                             ulps |y| / sqrt 3
     sums of n terms p_i with result S, Q = sum p_i^2        see `sum_noise`
     a Fourier transform of n points                         see `fft_noise`
@@ -35,11 +35,12 @@ DECOMPOSITIONS = core_aten_decompositions()
 EXACT = {
     getattr(aten, name)
     for name in """
-    _local_scalar_dense _reshape_alias _to_copy _unsafe_view alias amax
-    amin arange as_strided bitwise_and cat clone contiguous copy_ detach
-    detach_ empty empty_like eq expand fill_ full full_like ge gt
-    is_same_size le lift_fresh lt maximum minimum ne neg new_empty
-    new_zeros ones ones_like permute real relu reshape scalar_tensor
+    _local_scalar_dense _reshape_alias _to_copy _unsafe_view abs alias
+    amax amin arange as_strided bitwise_and bitwise_not cat clamp clone
+    contiguous copy_ detach detach_ empty empty_like eq expand fill_ full
+    full_like ge gt index is_same_size le lift_fresh lt maximum minimum ne
+    neg new_empty new_zeros ones ones_like permute real relu reshape round
+    scalar_tensor
     scatter_ select select_backward slice slice_backward split squeeze
     stack t transpose tril uniform_ unsqueeze view view_as_complex
     view_as_real where zero_ zeros zeros_like
@@ -92,9 +93,19 @@ def scaling_noise(y, a, b, **_):
     return torch.zeros_like(y) if free else inexact
 
 
+def reciprocal_noise(y, a, **_):
+    return scaling_noise(y, y, a)
+
+
 def product_noise(y, a, b, **_):
     noise = scaling_noise(y, a, b)
     return torch.minimum(noise, scaling_noise(y, b, a))
+
+
+def integer(value):
+    if isinstance(value, torch.Tensor):
+        return value == torch.round(value)
+    return torch.as_tensor(value == round(value))
 
 
 def reduced(x, dim):
@@ -173,6 +184,7 @@ def transform_noise(y, x, dim, normalization, _):
 RULES = {
     aten.mul: product_noise,
     aten.div: scaling_noise,
+    aten.reciprocal: reciprocal_noise,
     aten.sum: reduce_sum_noise,
     aten.mean: reduce_mean_noise,
     aten.mm: matmul_noise,
@@ -225,7 +237,12 @@ class RoundingNoise(TorchDispatchMode):
 
     def deviation(self, op, y, args, kwargs):
         if op not in RULES:
-            return ELEMENTWISE[op] * y.abs() / math.sqrt(3)
+            noise = ELEMENTWISE[op] * y.abs() / math.sqrt(3)
+            if op in (aten.add, aten.sub):
+                exact = integer(args[0]) & integer(args[1])
+                exact = exact & (y.abs() <= 1 / self.step)
+                noise = torch.where(exact, torch.zeros_like(y), noise)
+            return noise
         noise = RULES[op](y, *args, **kwargs)
         if isinstance(noise, list):
             return [self.stored(op, *part) for part in zip(y, noise)]

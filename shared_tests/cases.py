@@ -26,6 +26,7 @@ class Draw(NamedTuple):
     allow: float | None = None  # a mask: the share that may be attended
     closed: tuple = ()  # rows of a mask where nothing may be
     classes: int = 0  # integer labels below it
+    whole: bool = False  # the values are integers
 
 
 class Case(NamedTuple):
@@ -56,6 +57,16 @@ def normal(*shape, scale=1.0, offset=0.0):
 def values(*numbers):
     """A vector of just these numbers."""
     return Draw((len(numbers),), values=numbers)
+
+
+def number(value):
+    """That one number, without an axis."""
+    return Draw((), values=(value,))
+
+
+def whole(*numbers, shape=None):
+    shape = (len(numbers),) if shape is None else shape
+    return Draw(shape, values=numbers, whole=True)
 
 
 def zeros(*shape):
@@ -101,6 +112,15 @@ def variant(of, layer, **config):
     return of._replace(
         layer=layer, config=of.config | config, like=of.fixture
     )
+
+
+def steps(scale, zero_point=0, **more):
+    """One scale and one zero point, or one for each channel."""
+    if isinstance(scale, tuple):
+        pair = values(*scale), whole(*zero_point)
+    else:
+        pair = number(scale), whole(zero_point, shape=())
+    return dict(scale=pair[0], zero_point=pair[1]) | more
 
 
 def qkv(q, k, **more):
@@ -513,6 +533,129 @@ ATTENTION = [
          "offset_1e4", "gradients are small differences of large numbers"),
     case("attention", "non_contiguous", {}, qkv(Q, K),
          "non_contiguous", "strides must not matter"),
+]
+
+# powers of two make ties and bounds exact; 1/8 leaves no rounding at all
+TIES = (-0.0625, 0.0625, -0.1875, 0.1875, 0.3125, -0.3125, 0.4375)
+EDGES = (0.875, 0.90625, 0.9375, 0.96875, -1.0, -1.03125, -1.0625, -1.125)
+QUANTIZE = [
+    case("fake_quantize", "basic", {}, steps(0.037, x=normal(5, 7)),
+         "basic compiled", "8 bits, hardly anything clipped"),
+    case("fake_quantize", "zero_point", {},
+         steps(0.021, -37, x=normal(5, 7, offset=0.5)),
+         "affine compiled", "an odd zero point; both ends clip"),
+    case("fake_quantize", "unsigned", dict(signed=False),
+         steps(0.013, 41, x=normal(5, 7, offset=1.0)),
+         "affine", "codes 0 to 255"),
+    case("fake_quantize", "tie", dict(bits=4), steps(0.125, x=values(*TIES)),
+         "tie compiled", "half to even, on both sides of 0"),
+    case("fake_quantize", "tie_odd", dict(bits=4),
+         steps(0.125, 3, x=values(*TIES)),
+         "tie compiled", "rounded before an odd zero point is added"),
+    case("fake_quantize", "at_bound", dict(bits=4),
+         steps(0.125, x=values(*EDGES)),
+         "at_bound compiled", "gradient 1 while the rounded code is inside"),
+    case("fake_quantize", "narrow", dict(bits=4, narrow_range=True),
+         steps(0.125, x=values(*EDGES)),
+         "at_bound", "-8 is no code"),
+    case("fake_quantize", "channels", dict(axis=1),
+         steps((0.037, 0.011, 0.5), (0, -5, 12), x=normal(5, 3, 7)),
+         "channels compiled", "a step for each index of the second axis"),
+    case("fake_quantize", "last_channels", dict(axis=-1, bits=3),
+         steps((0.37, 0.11), (1, -1), x=normal(5, 3, 2)),
+         "channels", "the axis counted from the end"),
+    *(
+        case("fake_quantize", f"{bits}_bits", dict(bits=bits),
+             steps(2.0 / 2**bits, x=normal(5, 7)),
+             "bits", f"{bits} bits, powers of two")
+        for bits in (2, 3, 4, 5, 6, 7, 8)
+    ),
+    case("fake_quantize", "16_bits", dict(bits=16),
+         steps(0.00013, 1234, x=normal(5, 7)),
+         "bits", "codes up to 32767"),
+    case("fake_quantize", "tiny_scale", {},
+         steps(1e-30, x=normal(5, 7, scale=1e-28)),
+         "tiny_inputs", "the reciprocal of the step is large"),
+    case("fake_quantize", "huge", {},
+         steps(0.5, x=values(1e30, -1e30, 3e9, -3e9, 0.0)),
+         "large", "far beyond an int32: clipped before the cast"),
+    case("fake_quantize", "empty_batch", {},
+         steps(0.5, x=normal(0, 7)), "empty_batch", "nothing to round"),
+    case("fake_quantize", "non_contiguous", dict(axis=0),
+         steps((0.37, 0.11, 0.05), (1, -1, 0), x=normal(3, 5, 2)),
+         "non_contiguous", "strides must not matter"),
+]
+# fmt: on
+
+CASES += QUANTIZE
+CASES += [
+    case._replace(layer="quantize", reason="the codes themselves")
+    for case in QUANTIZE
+]
+
+# fmt: off
+CASES += [
+    case("PACT", "basic", {}, dict(x=normal(5, 7, scale=4.0)),
+         "basic compiled", "some below 0, some above alpha",
+         dict(alpha=number(6.0))),
+    case("PACT", "2_bits", dict(bits=2), dict(x=normal(5, 7)),
+         "bits", "four levels", dict(alpha=number(1.3))),
+    case("PACT", "at_bound", dict(bits=2),
+         dict(x=values(-0.5, 0.0, 0.3, 0.5, 1.0, 1.499, 1.5, 1.75)),
+         "at_bound compiled", "alpha takes the gradient from x at 1.5",
+         dict(alpha=number(1.5))),
+    case("PACT", "16_bits", dict(bits=16), dict(x=normal(5, 7)),
+         "bits", "steps of 2e-5", dict(alpha=number(1.7))),
+    case("PACT", "empty_batch", {}, dict(x=normal(0, 7)),
+         "empty_batch", "alpha gets gradient 0", dict(alpha=number(6.0))),
+    case("PACT", "many", {}, dict(x=normal(37, 61, scale=4.0)),
+         "many_terms", "a gradient summed over 2,257 numbers",
+         dict(alpha=number(5.0))),
+
+    case("LSQ", "basic", dict(num_elements=35), dict(x=normal(5, 7)),
+         "basic compiled", "4 bits", dict(step=number(0.23))),
+    case("LSQ", "counted", {}, dict(x=normal(5, 7)),
+         "defaults", "the factor from all that share a step",
+         dict(step=number(0.23))),
+    case("LSQ", "unsigned", dict(signed=False), dict(x=normal(5, 7)),
+         "unsigned", "below 0 nothing passes", dict(step=number(0.11))),
+    case("LSQ", "2_bits", dict(bits=2), dict(x=normal(5, 7)),
+         "bits", "qmax is 1", dict(step=number(0.7))),
+    case("LSQ", "tie", {}, dict(x=values(*TIES)),
+         "tie compiled", "half to even", dict(step=number(0.125))),
+    case("LSQ", "at_bound", {}, dict(x=values(*EDGES)),
+         "at_bound compiled", "0.875 is qmax: outside, with d = 7",
+         dict(step=number(0.125))),
+    case("LSQ", "channels", dict(axis=0, num_channels=3),
+         dict(x=normal(3, 5, 7)), "channels compiled",
+         "a step for each row", dict(step=values(0.23, 0.4, 0.07))),
+    case("LSQ", "last_channels",
+         dict(axis=-1, num_channels=2, num_elements=15),
+         dict(x=normal(3, 5, 2)), "channels",
+         "the axis counted from the end", dict(step=values(0.23, 0.4))),
+    case("LSQ", "empty_batch", {}, dict(x=normal(0, 7)),
+         "empty_batch", "the step gets gradient 0",
+         dict(step=number(0.5))),
+    case("LSQ", "many", {}, dict(x=normal(37, 61)),
+         "many_terms", "a gradient summed over 2,257 numbers",
+         dict(step=number(0.19))),
+
+    case("LSQPlus", "basic", dict(signed=False),
+         dict(x=normal(5, 7, offset=0.4)), "basic compiled",
+         "4 bits above an offset",
+         dict(step=number(0.13), offset=number(-0.31))),
+    case("LSQPlus", "outside", {},
+         dict(x=values(2.0, -2.0, 0.3, -0.2, 1.9)),
+         "compiled", "the offset gets what is outside",
+         dict(step=number(0.125), offset=number(0.25))),
+    case("LSQPlus", "channels", dict(axis=1, num_channels=3),
+         dict(x=normal(5, 3, 7)), "channels compiled",
+         "a step and an offset for each column",
+         dict(step=values(0.23, 0.4, 0.07),
+              offset=values(0.1, -0.2, 0.0))),
+    case("LSQPlus", "empty_batch", {}, dict(x=normal(0, 7)),
+         "empty_batch", "both get gradient 0",
+         dict(step=number(0.5), offset=number(0.1))),
 ]
 # fmt: on
 

@@ -90,7 +90,7 @@ def judge_run(adapter, case, precision, mode, fixture):
             results = adapter.run(
                 built,
                 inputs,
-                group(fixture, "cotangent"),
+                group(fixture, "cotangent") or None,
                 mode == "compiled",
             )
     except Exception as error:
