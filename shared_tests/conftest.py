@@ -21,6 +21,7 @@ BELONGS = {
     "test_layers.py": EVERYWHERE,
     "test_misconceptions.py": EVERYWHERE,
     "test_parameters.py": EVERYWHERE,
+    "test_quantize.py": EVERYWHERE,
     "test_real_data.py": EVERYWHERE,
     "test_training.py": EVERYWHERE,
     "test_budget.py": ("pytorch",),
