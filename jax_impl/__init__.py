@@ -7,8 +7,11 @@ from jax_impl.attention_tiled import attention_tiled
 from jax_impl.bilinear import TensorReduction, bilinear
 from jax_impl.centered import CenteredLayer, centered
 from jax_impl.conv import StandardizedConv2d, standardized_conv2d
+from jax_impl.fake_quantize import fake_quantize, quantize
 from jax_impl.half_spectrum import HalfSpectrum, half_spectrum
 from jax_impl.linear import Linear, LinearReLU, linear, linear_relu
+from jax_impl.lsq import LSQ, lsq
+from jax_impl.lsq_plus import LSQPlus
 from jax_impl.manual_gradient import (
     ManualLinear,
     WeightedSum,
@@ -17,6 +20,7 @@ from jax_impl.manual_gradient import (
 )
 from jax_impl.mlp import MLP
 from jax_impl.multi_head_attention import MultiHeadAttention
+from jax_impl.pact import PACT, pact
 from jax_impl.parameters import TiedMLP
 from jax_impl.rms_norm import RMSNorm, rms_norm
 from jax_impl.scaled_relu import ScaledReLU, scaled_relu
@@ -25,11 +29,14 @@ from jax_impl.transformer import TransformerClassifier
 __all__ = [
     "CenteredLayer",
     "HalfSpectrum",
+    "LSQ",
+    "LSQPlus",
     "Linear",
     "LinearReLU",
     "MLP",
     "ManualLinear",
     "MultiHeadAttention",
+    "PACT",
     "RMSNorm",
     "ScaledReLU",
     "StandardizedConv2d",
@@ -41,10 +48,14 @@ __all__ = [
     "attention_tiled",
     "bilinear",
     "centered",
+    "fake_quantize",
     "half_spectrum",
     "linear",
     "linear_relu",
+    "lsq",
     "manual_linear",
+    "pact",
+    "quantize",
     "rms_norm",
     "scaled_relu",
     "standardized_conv2d",

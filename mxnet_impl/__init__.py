@@ -9,8 +9,11 @@ from mxnet_impl.attention_tiled import attention_tiled
 from mxnet_impl.bilinear import TensorReduction, bilinear
 from mxnet_impl.centered import CenteredLayer, centered
 from mxnet_impl.conv import StandardizedConv2d, standardized_conv2d
+from mxnet_impl.fake_quantize import fake_quantize, quantize
 from mxnet_impl.half_spectrum import HalfSpectrum, half_spectrum
 from mxnet_impl.linear import Linear, LinearReLU, linear, linear_relu
+from mxnet_impl.lsq import LSQ, lsq
+from mxnet_impl.lsq_plus import LSQPlus
 from mxnet_impl.manual_gradient import (
     ManualLinear,
     WeightedSum,
@@ -19,6 +22,7 @@ from mxnet_impl.manual_gradient import (
 )
 from mxnet_impl.mlp import MLP
 from mxnet_impl.multi_head_attention import MultiHeadAttention
+from mxnet_impl.pact import PACT, pact
 from mxnet_impl.parameters import TiedMLP
 from mxnet_impl.rms_norm import RMSNorm, rms_norm
 from mxnet_impl.scaled_relu import ScaledReLU, scaled_relu
@@ -27,11 +31,14 @@ from mxnet_impl.transformer import TransformerClassifier
 __all__ = [
     "CenteredLayer",
     "HalfSpectrum",
+    "LSQ",
+    "LSQPlus",
     "Linear",
     "LinearReLU",
     "MLP",
     "ManualLinear",
     "MultiHeadAttention",
+    "PACT",
     "RMSNorm",
     "ScaledReLU",
     "StandardizedConv2d",
@@ -43,10 +50,14 @@ __all__ = [
     "attention_tiled",
     "bilinear",
     "centered",
+    "fake_quantize",
     "half_spectrum",
     "linear",
     "linear_relu",
+    "lsq",
     "manual_linear",
+    "pact",
+    "quantize",
     "rms_norm",
     "scaled_relu",
     "standardized_conv2d",

@@ -86,7 +86,7 @@ def build(layer, config, params, precision="float32"):
     own = named_parameters(module)
     check_params(layer, list_parameters(module), params)
     for name, value in params.items():
-        own[name].set_data(to_tensor(value, precision))
+        own[name].data()[()] = to_tensor(value, precision)
     return Built(layer, module, own, precision)
 
 

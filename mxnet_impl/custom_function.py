@@ -14,12 +14,14 @@ an error in forward leaves recording off        recording is restored
 forward may not return an input                 it may
 an output that forward saved is never freed     it is, with its graph
 
-backward returns one gradient for each input of forward; None means
-zeros. An error in backward is printed where it happens and raised by
-MXNet, as for any operation, where something next waits for the result.
-Not for legacy arrays, second derivatives or hybridize().
+What an instance is made with is its self.options. An input may be None,
+as in PyTorch. backward returns one gradient for each input of forward;
+None means zeros. An error in backward is printed where it happens and
+raised by MXNet, as for any operation, where something next waits for
+the result. Not for legacy arrays, second derivatives or hybridize().
 
 empty_result is such a Function, for pages whose batch may be empty.
+Filled is init.Constant, repaired for a parameter of shape ().
 """
 
 # region imports
@@ -45,15 +47,21 @@ from mxnet.base import (
 
 # region function
 class Function(mx.autograd.Function):
+    def __init__(self, *options):
+        super().__init__()
+        self.options = options
+
     def __call__(self, *inputs):
         name = type(self).__name__
         if self._used:
             raise RuntimeError(f"{name}: an instance serves one call")
-        for x in inputs:
+        given = [x for x in inputs if x is not None]
+        for x in given:
             if not isinstance(x, np.ndarray):
                 got = type(x).__name__
                 raise TypeError(f"{name} expected arrays, got {got}")
         self._used = True
+        self.given = [x is not None for x in inputs]
         recording = mx.autograd.set_recording(False)
         try:
             results = self.forward(*inputs)
@@ -65,7 +73,7 @@ class Function(mx.autograd.Function):
         results = (results,) if single else results
         # new handles: what forward saved must not hold the graph
         outputs = tuple(y.detach() for y in results)
-        record(self, inputs, outputs)
+        record(self, given, outputs)
         return outputs[0] if single else outputs
 
 
@@ -93,6 +101,21 @@ def empty_result(shape, *inputs):
     if 0 not in shape:
         raise ValueError(f"expected an empty shape, got {shape}")
     return EmptyResult(shape)(*[x for x in inputs if x is not None])
+
+
+class Filled(mx.init.Initializer):
+    """One number everywhere, NaN for what has to be started first.
+
+    The original writes arr[:], and so does Parameter.set_data: without
+    an axis both raise. p.data()[()] = value writes any shape.
+    """
+
+    def __init__(self, value=float("nan")):
+        super().__init__(value=value)
+        self.value = value
+
+    def _init_weight(self, _, arr):
+        arr[()] = self.value
 
 
 # endregion
@@ -154,8 +177,8 @@ def write_gradients(function, dys, dxs, requests):
     grads = function.backward(*dys)
     if grads is None or isinstance(grads, np.ndarray):
         grads = (grads,)
-    if len(grads) != len(dxs):
-        want, got = len(dxs), len(grads)
+    if len(grads) != len(function.given):
+        want, got = len(function.given), len(grads)
         raise ValueError(f"{name} expected {want} gradients, got {got}")
     for i, grad in enumerate(grads):
         if grad is not None:
@@ -165,7 +188,9 @@ def write_gradients(function, dys, dxs, requests):
                     f"{name}, input {i}: expected an array, got {got}"
                 )
             grad.wait_to_read()  # its errors belong here
-    for i, (grad, dx, request) in enumerate(zip(grads, dxs, requests)):
+    places = [i for i, given in enumerate(function.given) if given]
+    for i, dx, request in zip(places, dxs, requests):
+        grad = grads[i]
         if request == NULL or dx.size == 0:
             continue
         if grad is None:

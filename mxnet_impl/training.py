@@ -71,7 +71,7 @@ def train(layer, loss, rule, batches, lr: float):
         correct = bias_correction(step)
         for i, (p, g) in enumerate(zip(params, grads)):
             new, states[i] = rule(p.data(), g, states[i], correct, lr)
-            p.set_data(new)
+            p.data()[()] = new
         yield value.detach()
 
 

@@ -68,12 +68,10 @@ class LSQRule(torch.autograd.Function):
         qmin, qmax, axis, g = ctx.rest
         pair = along(step, x, axis), along(offset, x, axis)
         dx, *each = lsq_backward(dy, x, *pair, qmin, qmax)
-        dstep, doffset = (
-            torch.sum(rows(d, axis), axis=-1) * g for d in each
-        )
+        each = [torch.sum(rows(d, axis), axis=-1) * g for d in each]
         if offset is None:
-            doffset = None
-        return dx, dstep, doffset, None, None, None, None
+            each[1] = None
+        return dx, *each, None, None, None, None
 
 
 # endregion

@@ -13,6 +13,7 @@ import pytest
 from shared_tests.cases import CASES
 from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.run import group
+from shared_tests.verdict import judge
 
 DTYPES = {"float32": np.float32, "float64": np.float64}
 COUNT = 700_000  # values to each setting and precision
@@ -262,6 +263,22 @@ def test_gradients_of_the_frozen_residual(adapter, case):
         scale = max(1.0, float(np.abs(slope).max()))
         error = np.abs(got[f"grad.{n}"] - slope).max() / scale
         assert error < 1e-7, n
+
+
+@pytest.mark.parametrize("layer", ["LSQ", "LSQPlus"])
+@pytest.mark.parametrize("axis", [None, 1])
+def test_where_a_learned_step_starts(
+    adapter, start, numbers, layer, axis
+):
+    x = np.random.default_rng(3).normal(size=(5, 3)).astype("f4")
+    more = {} if axis is None else dict(axis=axis, num_channels=3)
+    made = start(layer, dict(bits=3) | more)
+    assert np.isnan(numbers(made)["step"]).all()
+    made.start(adapter.to_tensor(x, "float32"))
+    exact = np.abs(np.float64(x)).mean(axis=axis and 0) * 2 / np.sqrt(3)
+    step = np.asarray(numbers(made)["step"])
+    verdict = judge(step, exact, exact, "float32")
+    assert verdict.passed, verdict.detail
 
 
 X = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)

@@ -11,8 +11,11 @@ from tf_impl.attention_tiled import attention_tiled
 from tf_impl.bilinear import TensorReduction, bilinear
 from tf_impl.centered import CenteredLayer, centered
 from tf_impl.conv import StandardizedConv2d, standardized_conv2d
+from tf_impl.fake_quantize import fake_quantize, quantize
 from tf_impl.half_spectrum import HalfSpectrum, half_spectrum
 from tf_impl.linear import Linear, LinearReLU, linear, linear_relu
+from tf_impl.lsq import LSQ, lsq
+from tf_impl.lsq_plus import LSQPlus
 from tf_impl.manual_gradient import (
     ManualLinear,
     WeightedSum,
@@ -21,6 +24,7 @@ from tf_impl.manual_gradient import (
 )
 from tf_impl.mlp import MLP
 from tf_impl.multi_head_attention import MultiHeadAttention
+from tf_impl.pact import PACT, pact
 from tf_impl.parameters import TiedMLP
 from tf_impl.rms_norm import RMSNorm, rms_norm
 from tf_impl.scaled_relu import ScaledReLU, scaled_relu
@@ -29,11 +33,14 @@ from tf_impl.transformer import TransformerClassifier
 __all__ = [
     "CenteredLayer",
     "HalfSpectrum",
+    "LSQ",
+    "LSQPlus",
     "Linear",
     "LinearReLU",
     "MLP",
     "ManualLinear",
     "MultiHeadAttention",
+    "PACT",
     "RMSNorm",
     "ScaledReLU",
     "StandardizedConv2d",
@@ -45,10 +52,14 @@ __all__ = [
     "attention_tiled",
     "bilinear",
     "centered",
+    "fake_quantize",
     "half_spectrum",
     "linear",
     "linear_relu",
+    "lsq",
     "manual_linear",
+    "pact",
+    "quantize",
     "rms_norm",
     "scaled_relu",
     "standardized_conv2d",
