@@ -60,5 +60,4 @@ if __name__ == "__main__":
 # region what differs here
 # mxnet 1.9.1: the mean over an axis of an empty batch fails, with an
 # error that may surface in a later operation: empty_result
-# mxnet 1.9.1 promotes no dtypes here: a narrow weight would raise
 # endregion
