@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from jax_impl.checks import check_attention
+from jax_impl.precision import cast_like, lowest_like, widen
 
 # endregion
 
@@ -26,30 +27,28 @@ from jax_impl.checks import check_attention
 # region function
 def wide_heads(q, k, v, scale=None):
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
-    wide = jnp.promote_types(q.dtype, jnp.float32)
     repeats = q.shape[1] // k.shape[1]
-    k = jnp.repeat(k.astype(wide), repeats, axis=1)  # B H M D
-    v = jnp.repeat(v.astype(wide), repeats, axis=1)  # B H M D
-    return q.astype(wide) * scale, k, v
+    k = jnp.repeat(widen(k), repeats, axis=1)  # B H M D
+    v = jnp.repeat(widen(v), repeats, axis=1)  # B H M D
+    return widen(q) * scale, k, v
 
 
 def attention(q, k, v, attn_mask=None, causal=False, scale=None):
     check_attention("attention", q, k, v, attn_mask)
     wide, k, v = wide_heads(q, k, v, scale)
     s = jnp.einsum("bhnd,bhmd->bhnm", wide, k)  # B H N M
-    every = jnp.ones_like(s, dtype=jnp.bool)
+    every = jnp.ones_like(s, dtype=bool)
     allowed = every if attn_mask is None else attn_mask
-    allowed = allowed & jnp.tril(every) if causal else allowed
-    s = jnp.where(allowed, s, jnp.finfo(s.dtype).min)
+    if causal:
+        allowed = allowed & jnp.tril(every)
+    s = jnp.where(allowed, s, lowest_like(s))
     stop = jax.lax.stop_gradient(s)
-    top = jnp.max(stop, axis=3, keepdims=True)  # B H N 1
-    w = jnp.where(
-        allowed, jnp.exp(s - top), jnp.zeros_like(s)
-    )  # B H N M
+    top = jnp.amax(stop, axis=3, keepdims=True)  # B H N 1
+    w = jnp.where(allowed, jnp.exp(s - top), jnp.zeros_like(s))
     total = jnp.sum(w, axis=3, keepdims=True)  # B H N 1
     w = w / jnp.where(total == 0, jnp.ones_like(total), total)
     y = jnp.einsum("bhnm,bhmd->bhnd", w, v)
-    return y.astype(q.dtype)
+    return cast_like(y, q)
 
 
 # endregion
@@ -57,6 +56,6 @@ def attention(q, k, v, attn_mask=None, causal=False, scale=None):
 
 # region try
 if __name__ == "__main__":
-    q, k, v = jax.random.normal(jax.random.key(0), (3, 1, 2, 5, 4))
+    q = k = v = jnp.ones((1, 2, 5, 4))  # B H N D
     print(attention(q, k, v, causal=True).shape)
 # endregion

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from jax_impl.attention import wide_heads
 from jax_impl.attention_blocks import scan_blocks
 from jax_impl.checks import check_attention, check_least
+from jax_impl.precision import cast_like, lowest_like
 
 # endregion
 
@@ -32,15 +33,16 @@ from jax_impl.checks import check_attention, check_least
 def attention_tiled_forward(q, k, v, attn_mask, causal, size):
     def step(state, kj, vj, s, seen):
         y, top, total = state
-        higher = jnp.maximum(top, jnp.max(s, axis=3, keepdims=True))
-        w = jnp.where(seen, jnp.exp(s - higher), jnp.zeros_like(s))
-        shrink = jnp.exp(top - higher)
+        most = jnp.amax(s, axis=3, keepdims=True)
+        high = jnp.maximum(top, most)
+        w = jnp.where(seen, jnp.exp(s - high), jnp.zeros_like(s))
+        shrink = jnp.exp(top - high)
         total = total * shrink + jnp.sum(w, axis=3, keepdims=True)
         y = y * shrink + jnp.einsum("bhnj,bhjd->bhnd", w, vj)
-        return (y, higher, total), ()
+        return (y, high, total), ()
 
     y, total = jnp.zeros_like(q), jnp.zeros_like(q[..., :1])
-    top = jnp.full_like(total, jnp.finfo(q.dtype).min)  # B H N 1
+    top = lowest_like(total)  # B H N 1
     every = q, k, v, attn_mask, causal, size
     (y, top, total), _ = scan_blocks(step, (y, top, total), *every)
     total = jnp.where(total == 0, jnp.ones_like(total), total)
@@ -51,12 +53,14 @@ def attention_tiled_backward(dy, saved, causal, size):
     q, k, v, attn_mask, top, total = saved
 
     def weights(vj, s, seen):
-        w = jnp.where(seen, jnp.exp(s - top) / total, jnp.zeros_like(s))
+        zeros = jnp.zeros_like(s)
+        w = jnp.where(seen, jnp.exp(s - top) / total, zeros)
         return w, jnp.einsum("bhnd,bhjd->bhnj", dy, vj)
 
     def first(state, kj, vj, s, seen):
         w, g = weights(vj, s, seen)
-        return (state[0] + jnp.sum(w * g, axis=3, keepdims=True),), ()
+        part = jnp.sum(w * g, axis=3, keepdims=True)
+        return (state[0] + part,), ()
 
     def second(state, kj, vj, s, seen):
         w, g = weights(vj, s, seen)
@@ -86,7 +90,6 @@ def pull(causal, size, saved, dy):
 
 
 attention_tiled_rule.defvjp(keep, pull)
-
 # endregion
 
 
@@ -98,7 +101,7 @@ def attention_tiled(
     check_least("attention_tiled: block_size", block_size, 1)
     wide = wide_heads(q, k, v, scale)
     y = attention_tiled_rule(*wide, attn_mask, causal, block_size)
-    return y.astype(q.dtype)
+    return cast_like(y, q)
 
 
 # endregion
@@ -106,7 +109,7 @@ def attention_tiled(
 
 # region try
 if __name__ == "__main__":
-    q, k, v = jax.random.normal(jax.random.key(0), (3, 1, 2, 1000, 16))
+    q = k = v = jnp.ones((1, 2, 1000, 16))  # B H N D
     print(attention_tiled(q, k, v, causal=True).shape)
 # endregion
 

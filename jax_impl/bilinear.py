@@ -12,7 +12,6 @@ Ref:    Zhang, Lipton, Li, Smola 2023, Dive into Deep Learning, 6.5.4
 # region imports
 import math
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 
@@ -37,10 +36,8 @@ class TensorReduction(nnx.Module):
         super().__init__()
         bound = math.sqrt(3) / in_features
         shape = (in_features, in_features, out_features)
-        weight = jax.random.uniform(
-            rngs.params(), shape, minval=-bound, maxval=bound
-        )
-        self.weight = nnx.Param(weight)
+        start = rngs.params.uniform(shape, minval=-bound, maxval=bound)
+        self.weight = nnx.Param(start)
 
     def __call__(self, x):
         return bilinear(x, self.weight)
@@ -51,8 +48,7 @@ class TensorReduction(nnx.Module):
 
 # region try
 if __name__ == "__main__":
-    rngs = nnx.Rngs(0)
-    layer = TensorReduction(in_features=3, out_features=2, rngs=rngs)
+    layer = TensorReduction(3, out_features=2, rngs=nnx.Rngs(0))
     y = layer(jnp.ones((4, 3)))
     print(y.shape)
 # endregion

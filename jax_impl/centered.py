@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jax_impl.checks import check_input
+from jax_impl.precision import cast_like, widen
 
 # endregion
 
@@ -20,8 +21,8 @@ from jax_impl.checks import check_input
 # region function
 def centered(x):
     check_input("centered", x, "...")
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    return (wide - jnp.mean(wide)).astype(x.dtype)
+    wide = widen(x)
+    return cast_like(wide - jnp.mean(wide), x)
 
 
 # endregion
@@ -42,7 +43,7 @@ class CenteredLayer(nnx.Module):
 # region try
 if __name__ == "__main__":
     layer = CenteredLayer()
-    print(layer(jnp.array([1.0, 2.0, 6.0])))
+    print(layer(jnp.linspace(1.0, 6.0, 3)))
 # endregion
 
 

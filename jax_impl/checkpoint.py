@@ -57,10 +57,11 @@ def load(layer, path):
 
 def describe(arrays):
     """{name: dtype, shape}"""
-    return {
-        name: f"{str(a.dtype).split('.')[-1]} {tuple(a.shape)}"
-        for name, a in arrays.items()
-    }
+    found = {}
+    for name, a in arrays.items():
+        dtype = str(a.dtype).split(".")[-1]
+        found[name] = f"{dtype} {tuple(a.shape)}"
+    return found
 
 
 def check_same(path, want, got):
@@ -78,11 +79,11 @@ def check_same(path, want, got):
 
 # region try
 if __name__ == "__main__":
-    rngs = nnx.Rngs(0)
-    layer, twin = Linear(3, 2, rngs=rngs), Linear(3, 2, rngs=rngs)
+    layer, twin = (Linear(3, 2, rngs=nnx.Rngs(n)) for n in (0, 1))
     with tempfile.TemporaryDirectory() as folder:
-        save(layer, f"{folder}/linear.msgpack")
-        load(twin, f"{folder}/linear.msgpack")
+        path = f"{folder}/linear.msgpack"
+        save(layer, path)
+        load(twin, path)
     print(jnp.array_equal(layer.weight, twin.weight))
 # endregion
 

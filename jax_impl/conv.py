@@ -19,17 +19,18 @@ from flax import nnx
 
 from jax_impl.checks import check_input, check_least
 from jax_impl.glorot import glorot
+from jax_impl.precision import cast_like, widen
 
 # endregion
 
 
 # region function
 def standardize(weight, eps: float = 1e-5):
-    wide = weight.astype(jnp.promote_types(weight.dtype, jnp.float32))
-    mean = jnp.mean(wide, axis=(1, 2, 3), keepdims=True)  # O 1 1 1
-    shift = wide - mean
+    w = widen(weight)
+    mean = jnp.mean(w, axis=(1, 2, 3), keepdims=True)  # O 1 1 1
+    shift = w - mean
     var = jnp.mean(shift * shift, axis=(1, 2, 3), keepdims=True)
-    return (shift / jnp.sqrt(var + eps)).astype(weight.dtype)
+    return cast_like(shift / jnp.sqrt(var + eps), weight)
 
 
 def standardized_conv2d(
@@ -46,12 +47,10 @@ def standardized_conv2d(
     check_least(f"{where}: H of x", x.shape[2], least)
     check_least(f"{where}: W of x", x.shape[3], least)
     v = standardize(weight, eps)  # O C I J
-    y = jax.lax.conv_general_dilated(
-        x, v, (stride, stride), [(padding, padding)] * 2
-    )  # B O H W
-    wide = jnp.promote_types(y.dtype, jnp.float32)
-    y = y.astype(wide) + jnp.reshape(bias, (-1, 1, 1))
-    return y.astype(x.dtype)
+    steps, around = (stride, stride), [(padding, padding)] * 2
+    y = jax.lax.conv_general_dilated(x, v, steps, around)  # B O H W
+    y = widen(y) + jnp.reshape(widen(bias), (-1, 1, 1))
+    return cast_like(y, x)
 
 
 # endregion
@@ -75,7 +74,8 @@ class StandardizedConv2d(nnx.Module):
         check_least("StandardizedConv2d: stride", stride, 1)
         check_least("StandardizedConv2d: padding", padding, 0)
         shape = (out_channels, in_channels, kernel_size, kernel_size)
-        self.weight = nnx.Param(glorot(*shape, rngs=rngs))
+        start = glorot(*shape, rngs=rngs)
+        self.weight = nnx.Param(start)
         self.bias = nnx.Param(jnp.zeros(out_channels))
         self.stride, self.padding, self.eps = stride, padding, eps
 
@@ -95,8 +95,7 @@ class StandardizedConv2d(nnx.Module):
 
 # region try
 if __name__ == "__main__":
-    rngs = nnx.Rngs(0)
-    layer = StandardizedConv2d(2, 3, kernel_size=3, rngs=rngs)
+    layer = StandardizedConv2d(2, 3, 3, rngs=nnx.Rngs(0))
     y = layer(jnp.ones((4, 2, 5, 5)))
     print(y.shape)
 # endregion

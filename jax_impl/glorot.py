@@ -10,7 +10,6 @@ Ref:    Glorot, Bengio 2010, AISTATS, eq. 16
 # region imports
 import math
 
-import jax
 from flax import nnx
 
 # endregion
@@ -24,8 +23,7 @@ def glorot_bound(*shape: int):
 
 def glorot(*shape: int, rngs):
     bound = glorot_bound(*shape)
-    draw = jax.random.uniform
-    return draw(rngs.params(), shape, minval=-bound, maxval=bound)
+    return rngs.params.uniform(shape, minval=-bound, maxval=bound)
 
 
 # endregion

@@ -49,7 +49,7 @@ class HalfSpectrum(nnx.Module):
 # region try
 if __name__ == "__main__":
     layer = HalfSpectrum()
-    print(layer(jnp.array([1.0, 0.0, 0.0, 0.0])))
+    print(layer(jnp.linspace(1.0, 4.0, 4)))
 # endregion
 
 

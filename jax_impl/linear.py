@@ -16,6 +16,7 @@ from flax import nnx
 
 from jax_impl.checks import check_input
 from jax_impl.glorot import glorot
+from jax_impl.precision import cast_like, widen
 
 # endregion
 
@@ -24,8 +25,8 @@ from jax_impl.glorot import glorot
 def linear(x, weight, bias=None):
     check_input("linear", x, "... I", I=weight.shape[1])
     y = jnp.einsum("...i,oi->...o", x, weight)  # ... O
-    wide = y.astype(jnp.promote_types(y.dtype, jnp.float32))
-    return y if bias is None else (wide + bias).astype(y.dtype)
+    y = y if bias is None else widen(y) + widen(bias)
+    return cast_like(y, x)
 
 
 def linear_relu(x, weight, bias=None):
@@ -47,9 +48,12 @@ class Linear(nnx.Module):
         rngs,
     ):
         super().__init__()
-        weight = glorot(out_features, in_features, rngs=rngs)
-        self.weight = nnx.Param(weight)
-        self.bias = nnx.Param(jnp.zeros(out_features)) if bias else None
+        shape = (out_features, in_features)
+        start = glorot(*shape, rngs=rngs)
+        self.weight = nnx.Param(start)
+        self.bias = nnx.data(None)
+        if bias:
+            self.bias = nnx.Param(jnp.zeros(out_features))
 
     def __call__(self, x):
         return linear(x, self.weight, self.bias)
@@ -58,8 +62,9 @@ class Linear(nnx.Module):
 class LinearReLU(nnx.Module):
     def __init__(self, in_features: int, out_features: int, *, rngs):
         super().__init__()
-        weight = glorot(out_features, in_features, rngs=rngs)
-        self.weight = nnx.Param(weight)
+        shape = (out_features, in_features)
+        start = glorot(*shape, rngs=rngs)
+        self.weight = nnx.Param(start)
         self.bias = nnx.Param(jnp.zeros(out_features))
 
     def __call__(self, x):
@@ -71,15 +76,13 @@ class LinearReLU(nnx.Module):
 
 # region try
 if __name__ == "__main__":
-    rngs = nnx.Rngs(0)
-    layer = Linear(in_features=3, out_features=2, rngs=rngs)
+    layer = Linear(in_features=3, out_features=2, rngs=nnx.Rngs(0))
     y = layer(jnp.ones((4, 3)))
     print(y.shape)
 # endregion
 
 
 # region what differs here
-# alignment: two short layers, most of whose lines make parameters
 # jax 0.10.2: the gradient of a broadcast bias is summed in the dtype of
 # y; in bfloat16 that was up to 26 error budgets off, so y goes wide
 # float64 needs jax_enable_x64, else it is float32, silently

@@ -61,12 +61,14 @@ manual_linear_rule.defvjp(
 # region function
 def weighted_sum(x, weight):
     check_input("weighted_sum", x, "N I", I=weight.shape[0])
-    return weighted_sum_rule(x, jnp.asarray(weight))
+    weight = jnp.asarray(weight)
+    return weighted_sum_rule(x, weight)
 
 
 def manual_linear(x, weight, bias):
     check_input("manual_linear", x, "N I", I=weight.shape[1])
-    return manual_linear_rule(x, jnp.asarray(weight), jnp.asarray(bias))
+    weight, bias = map(jnp.asarray, (weight, bias))
+    return manual_linear_rule(x, weight, bias)
 
 
 # endregion
@@ -76,7 +78,8 @@ def manual_linear(x, weight, bias):
 class WeightedSum(nnx.Module):
     def __init__(self, in_features: int, *, rngs):
         super().__init__()
-        self.weight = nnx.Param(glorot(in_features, rngs=rngs))
+        start = glorot(in_features, rngs=rngs)
+        self.weight = nnx.Param(start)
 
     def __call__(self, x):
         return weighted_sum(x, self.weight)
@@ -85,8 +88,9 @@ class WeightedSum(nnx.Module):
 class ManualLinear(nnx.Module):
     def __init__(self, in_features: int, out_features: int, *, rngs):
         super().__init__()
-        weight = glorot(out_features, in_features, rngs=rngs)
-        self.weight = nnx.Param(weight)
+        shape = (out_features, in_features)
+        start = glorot(*shape, rngs=rngs)
+        self.weight = nnx.Param(start)
         self.bias = nnx.Param(jnp.zeros(out_features))
 
     def __call__(self, x):
@@ -98,8 +102,7 @@ class ManualLinear(nnx.Module):
 
 # region try
 if __name__ == "__main__":
-    rngs = nnx.Rngs(0)
-    layer = ManualLinear(in_features=3, out_features=2, rngs=rngs)
+    layer = ManualLinear(3, out_features=2, rngs=nnx.Rngs(0))
     print(layer(jnp.ones((4, 3))).shape)
 # endregion
 

@@ -48,8 +48,7 @@ class MLP(nnx.Module):
 
 # region try
 if __name__ == "__main__":
-    rngs = nnx.Rngs(0)
-    layer = MLP(input_size=3, hidden_size=5, output_size=2, rngs=rngs)
+    layer = MLP(3, 5, output_size=2, rngs=nnx.Rngs(0))
     y = layer(jnp.ones((4, 3)))
     print(y.shape)
 # endregion

@@ -47,13 +47,16 @@ class MultiHeadAttention(nnx.Module):
         self.num_heads, self.num_kv_heads = num_heads, groups
         self.causal, self.attention = causal, attention
         rows = embed_dim // num_heads * (num_heads + 2 * groups)
-        weight = glorot(rows, embed_dim, rngs=rngs)
-        self.qkv_weight = nnx.Param(weight)
-        self.qkv_bias = nnx.Param(jnp.zeros(rows)) if bias else None
-        self.out_weight = self.out_bias = nnx.data(None)
+        shape = (rows, embed_dim)
+        start = glorot(*shape, rngs=rngs)
+        self.qkv_weight = nnx.Param(start)
+        self.qkv_bias = self.out_weight = self.out_bias = nnx.data(None)
+        if bias:
+            self.qkv_bias = nnx.Param(jnp.zeros(rows))
         if out_proj:
-            weight = glorot(embed_dim, embed_dim, rngs=rngs)
-            self.out_weight = nnx.Param(weight)
+            shape = (embed_dim, embed_dim)
+            start = glorot(*shape, rngs=rngs)
+            self.out_weight = nnx.Param(start)
         if out_proj and bias:
             self.out_bias = nnx.Param(jnp.zeros(embed_dim))
 
@@ -63,11 +66,12 @@ class MultiHeadAttention(nnx.Module):
         h, g = self.num_heads, self.num_kv_heads
         x = linear(x, self.qkv_weight, self.qkv_bias)
         shape = (-1, x.shape[1], h + 2 * g, rows // (h + 2 * g))
-        x = jnp.swapaxes(jnp.reshape(x, shape), 1, 2)  # B H+2G N D
+        x = jnp.reshape(x, shape)  # B N H+2G D
+        x = jnp.swapaxes(x, 1, 2)  # B H+2G N D
         q, k, v = x[:, :h], x[:, h : h + g], x[:, h + g :]
         y = self.attention(q, k, v, attn_mask, self.causal)  # B H N D
-        shape = (-1, y.shape[2], columns)
-        y = jnp.reshape(jnp.swapaxes(y, 1, 2), shape)  # B N C
+        y = jnp.swapaxes(y, 1, 2)  # B N H D
+        y = jnp.reshape(y, (-1, y.shape[1], columns))  # B N C
         if self.out_weight is None:
             return y
         return linear(y, self.out_weight, self.out_bias)
@@ -78,8 +82,7 @@ class MultiHeadAttention(nnx.Module):
 
 # region try
 if __name__ == "__main__":
-    rngs = nnx.Rngs(0)
-    layer = MultiHeadAttention(6, 2, causal=True, rngs=rngs)
+    layer = MultiHeadAttention(6, 2, causal=True, rngs=nnx.Rngs(0))
     y = layer(jnp.ones((4, 3, 6)))
     print(y.shape)
 # endregion

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jax_impl.checks import check_input
+from jax_impl.precision import cast_like, widen
 
 # endregion
 
@@ -22,10 +23,10 @@ from jax_impl.checks import check_input
 # region function
 def rms_norm(x, weight, eps: float = 1e-6):
     check_input("rms_norm", x, "... C", C=weight.shape[0])
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    square = jnp.mean(wide * wide, axis=-1, keepdims=True)  # ... 1
-    y = wide / jnp.sqrt(square + eps) * weight
-    return y.astype(x.dtype)
+    wide = widen(x)
+    mean = jnp.mean(wide * wide, axis=-1, keepdims=True)  # ... 1
+    y = wide / jnp.sqrt(mean + eps) * widen(weight)
+    return cast_like(y, x)
 
 
 # endregion
@@ -48,5 +49,5 @@ class RMSNorm(nnx.Module):
 # region try
 if __name__ == "__main__":
     layer = RMSNorm(dim=2)
-    print(layer(jnp.array([3.0, 4.0])))
+    print(layer(jnp.linspace(3.0, 4.0, 2)))
 # endregion

@@ -43,5 +43,5 @@ class ScaledReLU(nnx.Module):
 # region try
 if __name__ == "__main__":
     layer = ScaledReLU(scale=0.5)
-    print(layer(jnp.array([-2.0, 0.0, 3.0])))
+    print(layer(jnp.linspace(-2.0, 3.0, 6)))
 # endregion

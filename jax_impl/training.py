@@ -20,6 +20,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jax_impl.precision import cast_like
+
 DECAY, DECAY2, EPS = 7 / 8, 1 - 2**-10, 2**-27
 # endregion
 
@@ -31,13 +33,13 @@ def squared_error(y, target):
 
 
 def cross_entropy(y, target):
-    top = jnp.max(
-        jax.lax.stop_gradient(y), axis=1, keepdims=True
-    )  # N 1
+    stop = jax.lax.stop_gradient(y)
+    top = jnp.amax(stop, axis=1, keepdims=True)  # N 1
     total = jnp.sum(jnp.exp(y - top), axis=1, keepdims=True)
     log_p = y - top - jnp.log(total)  # N K
-    chosen = jax.nn.one_hot(target, y.shape[1], dtype=y.dtype)
-    return -jnp.mean(jnp.sum(log_p * chosen, axis=1))
+    chosen = jax.nn.one_hot(target, y.shape[1])
+    picked = log_p * cast_like(chosen, y)
+    return -jnp.mean(jnp.sum(picked, axis=1))
 
 
 def sgd(p, g, state, correct, lr):
@@ -60,19 +62,26 @@ def bias_correction(step: int):
     return 1 - DECAY**step, 1 - DECAY2**step
 
 
+def apply(rule, params, grads, states, correct, lr):
+    every = zip(params, grads, states)
+    found = [rule(p, g, s, correct, lr) for p, g, s in every]
+    return [new for new, _ in found], [state for _, state in found]
+
+
 def train(layer, loss, rule, batches, lr: float):
     @nnx.jit
     def update(layer, states, x, target, correct):
         forward = nnx.value_and_grad(lambda m: loss(m(x), target))
         value, grads = forward(layer)
         params, tree = jax.tree.flatten(nnx.state(layer, nnx.Param))
-        for i, (p, g) in enumerate(zip(params, jax.tree.leaves(grads))):
-            params[i], states[i] = rule(p, g, states[i], correct, lr)
-        nnx.update(layer, jax.tree.unflatten(tree, params))
+        grads = jax.tree.leaves(grads)
+        new, states = apply(rule, params, grads, states, correct, lr)
+        nnx.update(layer, jax.tree.unflatten(tree, new))
         return value, states
 
     params = jax.tree.leaves(nnx.state(layer, nnx.Param))
-    states = [(jnp.zeros_like(p), jnp.zeros_like(p)) for p in params]
+    zeros = [jnp.zeros_like(p) for p in params]
+    states = list(zip(zeros, zeros))
     for step, (x, target) in enumerate(batches, start=1):
         correct = bias_correction(step)
         value, states = update(layer, states, x, target, correct)
@@ -86,9 +95,8 @@ def train(layer, loss, rule, batches, lr: float):
 if __name__ == "__main__":
     from jax_impl.linear import Linear
 
-    rngs = nnx.Rngs(0)
-    x, target = rngs.normal((20, 5, 3)), rngs.normal((20, 5, 2))
-    batches, layer = zip(x, target), Linear(3, 2, rngs=rngs)
+    x = jnp.reshape(jnp.linspace(-1.0, 1.0, 300), (20, 5, 3))
+    batches, layer = zip(x, x[..., :2]), Linear(3, 2, rngs=nnx.Rngs(0))
     losses = train(layer, squared_error, adam, batches, lr=1 / 16)
     print([round(float(value), 3) for value in losses])
 # endregion

@@ -74,10 +74,11 @@ class TransformerClassifier(nnx.Module):
     ):
         super().__init__()
         self.embed = Linear(input_dim, embed_dim, rngs=rngs)
-        self.blocks = nnx.List(
+        blocks = [
             Block(embed_dim, num_heads, rngs=rngs)
             for _ in range(num_layers)
-        )
+        ]
+        self.blocks = nnx.List(blocks)
         self.norm = RMSNorm(embed_dim)
         self.head = Linear(embed_dim, num_classes, rngs=rngs)
 
@@ -98,8 +99,7 @@ class TransformerClassifier(nnx.Module):
 
 # region try
 if __name__ == "__main__":
-    rngs = nnx.Rngs(0)
-    layer = TransformerClassifier(8, 32, 4, 2, 10, rngs=rngs)
+    layer = TransformerClassifier(8, 32, 4, 2, 10, rngs=nnx.Rngs(0))
     y = layer(jnp.ones((5, 8, 8)))
     print(y.shape)
 # endregion

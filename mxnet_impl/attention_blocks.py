@@ -16,6 +16,8 @@ Ref:    Rabe, Staats 2021, arXiv 2112.05682, fig. 1
 # region imports
 from mxnet import np
 
+from mxnet_impl.precision import lowest_like
+
 # endregion
 
 
@@ -32,11 +34,11 @@ def scan_blocks(
         j = slice(start, start + size)
         kj, vj = k[:, :, j], v[:, :, j]  # B H J D
         s = np.matmul(q, np.swapaxes(kj, 2, 3))  # B H N J
-        every = np.ones(s.shape, dtype=bool)
-        seen = every if attn_mask is None else every * attn_mask[..., j]
+        every = np.ones_like(s, dtype=bool)
+        seen = every if attn_mask is None else attn_mask[..., j]
         m = np.arange(start, start + s.shape[3], dtype="int64")
         seen = seen * (m <= n) if causal else seen
-        s = np.where(seen, s, np.full_like(s, np.finfo(s.dtype).min))
+        s = np.where(seen, s, lowest_like(s))
         state, new = step(state, kj, vj, s, seen)
         for every, one in zip(found, new):
             every.append(one)
@@ -50,16 +52,17 @@ def scan_blocks(
 
 # region try
 if __name__ == "__main__":
-    q, k, v = np.random.normal(size=(3, 1, 2, 5, 4))
+    k = np.linspace(0.0, 1.0, 40)
+    q = k = v = np.reshape(k, (1, 2, 5, 4))  # B H N D
 
     def highest(state, kj, vj, s, seen):
-        return (np.maximum(state[0], np.max(s, axis=3)),), (kj,)
+        return np.maximum(state, np.amax(s, axis=3)), (kj,)
 
-    state = (np.full((1, 2, 5), -1e30),)
+    state = lowest_like(q[..., 0])  # B H N
     state, (k2,) = scan_blocks(
         highest, state, q, k, v, None, causal=True, size=2, parts=1
     )
-    print(state[0].shape, (k == k2).all())
+    print(state.shape, (k == k2).all())
 # endregion
 
 

@@ -22,6 +22,7 @@ from mxnet_impl.attention import wide_heads
 from mxnet_impl.attention_blocks import scan_blocks
 from mxnet_impl.checks import check_attention, check_least
 from mxnet_impl.custom_function import Function, empty_result
+from mxnet_impl.precision import cast_like, lowest_like
 
 # endregion
 
@@ -30,15 +31,16 @@ from mxnet_impl.custom_function import Function, empty_result
 def attention_tiled_forward(q, k, v, attn_mask, causal, size):
     def step(state, kj, vj, s, seen):
         y, top, total = state
-        higher = np.maximum(top, np.max(s, axis=3, keepdims=True))
-        w = np.where(seen, np.exp(s - higher), np.zeros_like(s))
-        shrink = np.exp(top - higher)
+        most = np.amax(s, axis=3, keepdims=True)
+        high = np.maximum(top, most)
+        w = np.where(seen, np.exp(s - high), np.zeros_like(s))
+        shrink = np.exp(top - high)
         total = total * shrink + np.sum(w, axis=3, keepdims=True)
         y = y * shrink + np.matmul(w, vj)
-        return (y, higher, total), ()
+        return (y, high, total), ()
 
     y, total = np.zeros_like(q), np.zeros_like(q[..., :1])
-    top = np.full_like(total, np.finfo(q.dtype).min)  # B H N 1
+    top = lowest_like(total)  # B H N 1
     every = q, k, v, attn_mask, causal, size
     (y, top, total), _ = scan_blocks(step, (y, top, total), *every)
     total = np.where(total == 0, np.ones_like(total), total)
@@ -49,12 +51,14 @@ def attention_tiled_backward(dy, saved, causal, size):
     q, k, v, attn_mask, top, total = saved
 
     def weights(vj, s, seen):
-        w = np.where(seen, np.exp(s - top) / total, np.zeros_like(s))
+        zeros = np.zeros_like(s)
+        w = np.where(seen, np.exp(s - top) / total, zeros)
         return w, np.matmul(dy, np.swapaxes(vj, 2, 3))
 
     def first(state, kj, vj, s, seen):
         w, g = weights(vj, s, seen)
-        return (state[0] + np.sum(w * g, axis=3, keepdims=True),), ()
+        part = np.sum(w * g, axis=3, keepdims=True)
+        return (state[0] + part,), ()
 
     def second(state, kj, vj, s, seen):
         w, g = weights(vj, s, seen)
@@ -98,7 +102,7 @@ def attention_tiled(
         return empty_result(q.shape, q, k, v)
     wide = wide_heads(q, k, v, scale)
     y = AttentionTiledRule(attn_mask, causal, block_size)(*wide)
-    return y.astype(q.dtype)
+    return cast_like(y, q)
 
 
 # endregion
@@ -106,7 +110,7 @@ def attention_tiled(
 
 # region try
 if __name__ == "__main__":
-    q, k, v = np.random.normal(size=(3, 1, 2, 1000, 16))
+    q = k = v = np.ones((1, 2, 1000, 16))  # B H N D
     print(attention_tiled(q, k, v, causal=True).shape)
 # endregion
 

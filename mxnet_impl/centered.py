@@ -13,6 +13,7 @@ from mxnet import np
 from mxnet.gluon import nn
 
 from mxnet_impl.checks import check_input
+from mxnet_impl.precision import cast_like, widen
 
 # endregion
 
@@ -20,7 +21,8 @@ from mxnet_impl.checks import check_input
 # region function
 def centered(x):
     check_input("centered", x, "...")
-    return x - np.mean(x)
+    wide = widen(x)
+    return cast_like(wide - np.mean(wide), x)
 
 
 # endregion
@@ -41,7 +43,7 @@ class CenteredLayer(nn.Block):
 # region try
 if __name__ == "__main__":
     layer = CenteredLayer()
-    print(layer(np.array([1.0, 2.0, 6.0])))
+    print(layer(np.linspace(1.0, 6.0, 3)))
 # endregion
 
 

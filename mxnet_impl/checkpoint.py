@@ -58,10 +58,11 @@ def load(layer, path):
 
 def describe(arrays):
     """{name: dtype, shape}"""
-    return {
-        name: f"{numpy.dtype(a.dtype).name} {tuple(a.shape)}"
-        for name, a in arrays.items()
-    }
+    found = {}
+    for name, a in arrays.items():
+        dtype = numpy.dtype(a.dtype).name
+        found[name] = f"{dtype} {tuple(a.shape)}"
+    return found
 
 
 def check_same(path, want, got):
@@ -82,8 +83,9 @@ if __name__ == "__main__":
     layer, twin = Linear(3, 2), Linear(3, 2)
     layer.initialize()
     with tempfile.TemporaryDirectory() as folder:
-        save(layer, f"{folder}/linear.params")
-        load(twin, f"{folder}/linear.params")
+        path = f"{folder}/linear.params"
+        save(layer, path)
+        load(twin, path)
     print((layer.weight.data() == twin.weight.data()).all())
 # endregion
 

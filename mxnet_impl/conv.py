@@ -19,18 +19,18 @@ from mxnet.gluon import nn
 from mxnet_impl.checks import check_input, check_least
 from mxnet_impl.custom_function import empty_result
 from mxnet_impl.glorot import glorot
+from mxnet_impl.precision import cast_like, widen
 
 # endregion
 
 
 # region function
 def standardize(weight, eps: float = 1e-5):
-    kind = "float64" if weight.dtype == np.float64 else "float32"
-    wide = weight.astype(kind)
-    mean = np.mean(wide, axis=(1, 2, 3), keepdims=True)  # O 1 1 1
-    shift = wide - mean
+    w = widen(weight)
+    mean = np.mean(w, axis=(1, 2, 3), keepdims=True)  # O 1 1 1
+    shift = w - mean
     var = np.mean(shift * shift, axis=(1, 2, 3), keepdims=True)
-    return (shift / np.sqrt(var + eps)).astype(weight.dtype)
+    return cast_like(shift / np.sqrt(var + eps), weight)
 
 
 def standardized_conv2d(
@@ -50,13 +50,12 @@ def standardized_conv2d(
         sizes = ((n - least) // stride + 1 for n in x.shape[2:])
         shape = (0, weight.shape[0], *sizes)
         return empty_result(shape, x, weight, bias)
-    kind = "float64" if x.dtype == np.float64 else "float32"
-    v = standardize(weight, eps).astype(kind)  # O C I J
+    v = standardize(weight, eps)  # O C I J
     sizes = dict(kernel=v.shape[2:], num_filter=v.shape[0])
     sizes |= dict(stride=(stride, stride), pad=(padding, padding))
-    y = npx.convolution(x.astype(kind), v, no_bias=True, **sizes)
-    y = y + np.reshape(bias.astype(kind), (-1, 1, 1))
-    return y.astype(x.dtype)
+    y = npx.convolution(widen(x), widen(v), no_bias=True, **sizes)
+    y = widen(y) + np.reshape(widen(bias), (-1, 1, 1))
+    return cast_like(y, x)
 
 
 # endregion
@@ -80,10 +79,9 @@ class StandardizedConv2d(nn.Block):
         check_least("StandardizedConv2d: padding", padding, 0)
         shape = (out_channels, in_channels, kernel_size, kernel_size)
         start = glorot(*shape)
-        self.weight = self.params.get("weight", shape=shape, init=start)
-        self.bias = self.params.get(
-            "bias", shape=shape[:1], init="zeros"
-        )
+        get = self.params.get
+        self.weight = get("weight", shape=shape, init=start)
+        self.bias = get("bias", shape=shape[:1], init="zeros")
         self.stride, self.padding, self.eps = stride, padding, eps
 
     def forward(self, x):

@@ -54,7 +54,7 @@ class HalfSpectrum(nn.Block):
 # region try
 if __name__ == "__main__":
     layer = HalfSpectrum()
-    print(layer(np.array([1.0, 0.0, 0.0, 0.0])))
+    print(layer(np.linspace(1.0, 4.0, 4)))
 # endregion
 
 

@@ -17,6 +17,7 @@ from mxnet.gluon import nn
 from mxnet_impl.checks import check_input
 from mxnet_impl.custom_function import empty_result
 from mxnet_impl.glorot import glorot
+from mxnet_impl.precision import cast_like, widen
 
 # endregion
 
@@ -27,10 +28,9 @@ def linear(x, weight, bias=None):
     if 0 in x.shape[:-1]:
         shape = (*x.shape[:-1], weight.shape[0])
         return empty_result(shape, x, weight, bias)
-    wide = "float64" if x.dtype == np.float64 else "float32"
-    y = np.dot(x.astype(wide), weight.astype(wide).T)  # ... O
-    y = y if bias is None else y + bias.astype(wide)
-    return y.astype(x.dtype)
+    y = np.dot(widen(x), widen(weight).T)  # ... O
+    y = y if bias is None else widen(y) + widen(bias)
+    return cast_like(y, x)
 
 
 def linear_relu(x, weight, bias=None):
@@ -53,12 +53,11 @@ class Linear(nn.Block):
         super().__init__(**kwargs)
         shape = (out_features, in_features)
         start = glorot(*shape)
-        self.weight = self.params.get("weight", shape=shape, init=start)
-        self.bias = (
-            self.params.get("bias", shape=shape[:1], init="zeros")
-            if bias
-            else None
-        )
+        get = self.params.get
+        self.weight = get("weight", shape=shape, init=start)
+        self.bias = None
+        if bias:
+            self.bias = get("bias", shape=shape[:1], init="zeros")
 
     def forward(self, x):
         bias = None if self.bias is None else self.bias.data()
@@ -70,10 +69,9 @@ class LinearReLU(nn.Block):
         super().__init__(**kwargs)
         shape = (out_features, in_features)
         start = glorot(*shape)
-        self.weight = self.params.get("weight", shape=shape, init=start)
-        self.bias = self.params.get(
-            "bias", shape=shape[:1], init="zeros"
-        )
+        get = self.params.get
+        self.weight = get("weight", shape=shape, init=start)
+        self.bias = get("bias", shape=shape[:1], init="zeros")
 
     def forward(self, x):
         return linear_relu(x, self.weight.data(), self.bias.data())

@@ -1,7 +1,7 @@
 """LSQ: a quantizer that learns its step.
 
-u_i = x_i inv, inv = 1 / step rounded once; with offset (x_i - offset) inv
-y_i = step round(clip(u_i, qmin, qmax)); with offset, that + offset
+u_i = (x_i - offset) inv, inv = 1 / step rounded once
+y_i = step round(clip(u_i, qmin, qmax)) + offset; LSQ has offset 0
 
 Axes:   x any shape; C its size along axis, num_channels
 Params: step () or, along axis, (C); starts as NaN, start(x) sets it to
@@ -10,8 +10,7 @@ Grads:  x receives dy where qmin < u < qmax, else 0
         step receives g sum dy d; d = round(u) - u inside, else qmin or
         qmax; offset receives g sum dy over what is outside
         g = 1 / sqrt(num_elements qmax); None: all that share a step
-Raises: TypeError, ValueError as quantizer; compiled, a step that is not
-        positive gives NaN
+Raises: TypeError, ValueError as quantizer
 Ref:    Esser et al. 2020, ICLR, eq. 1 to 5
 """
 

@@ -84,9 +84,8 @@ def manual_linear(x, weight, bias):
 class WeightedSum(nn.Block):
     def __init__(self, in_features: int, **kwargs):
         super().__init__(**kwargs)
-        self.weight = self.params.get(
-            "weight", shape=(in_features,), init=glorot(in_features)
-        )
+        start, get = glorot(in_features), self.params.get
+        self.weight = get("weight", shape=in_features, init=start)
 
     def forward(self, x):
         return weighted_sum(x, self.weight.data())
@@ -95,8 +94,10 @@ class WeightedSum(nn.Block):
 class ManualLinear(nn.Block):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
-        get, shape = self.params.get, (out_features, in_features)
-        self.weight = get("weight", shape=shape, init=glorot(*shape))
+        shape = (out_features, in_features)
+        start = glorot(*shape)
+        get = self.params.get
+        self.weight = get("weight", shape=shape, init=start)
         self.bias = get("bias", shape=shape[:1], init="zeros")
 
     def forward(self, x):
@@ -115,6 +116,5 @@ if __name__ == "__main__":
 
 
 # region what differs here
-# mxnet 1.9.1: an autograd.Function has no second derivative, and the
-# original loses gradients: custom_function
+# mxnet 1.9.1: no second derivative; Function is custom_function's
 # endregion

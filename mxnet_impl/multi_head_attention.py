@@ -47,18 +47,17 @@ class MultiHeadAttention(nn.Block):
         self.num_heads, self.num_kv_heads = num_heads, groups
         self.causal, self.attention = causal, attention
         rows = embed_dim // num_heads * (num_heads + 2 * groups)
-        get, shape = self.params.get, (rows, embed_dim)
-        self.qkv_weight = get(
-            "qkv_weight", shape=shape, init=glorot(*shape)
-        )
+        shape = (rows, embed_dim)
+        start = glorot(*shape)
+        get = self.params.get
+        self.qkv_weight = get("qkv_weight", shape=shape, init=start)
         self.qkv_bias = self.out_weight = self.out_bias = None
         if bias:
             self.qkv_bias = get("qkv_bias", shape=rows, init="zeros")
         if out_proj:
             shape = (embed_dim, embed_dim)
-            self.out_weight = get(
-                "out_weight", shape=shape, init=glorot(*shape)
-            )
+            start = glorot(*shape)
+            self.out_weight = get("out_weight", shape=shape, init=start)
         if out_proj and bias:
             shape = (embed_dim,)
             self.out_bias = get("out_bias", shape=shape, init="zeros")
@@ -67,28 +66,23 @@ class MultiHeadAttention(nn.Block):
         rows, columns = self.qkv_weight.shape
         check_input("MultiHeadAttention", x, "B N C", C=columns)
         h, g = self.num_heads, self.num_kv_heads
-        qkv_weight, qkv_bias, out_weight, out_bias = (
-            p and p.data()
-            for p in (
-                self.qkv_weight,
-                self.qkv_bias,
-                self.out_weight,
-                self.out_bias,
-            )
-        )
+        qkv = self.qkv_weight, self.qkv_bias
+        qkv = [p and p.data() for p in qkv]
+        out = self.out_weight, self.out_bias
+        out = [p and p.data() for p in out]
         if 0 in x.shape:
-            every = qkv_weight, qkv_bias, out_weight, out_bias
-            return empty_result(x.shape, x, *every)
-        x = linear(x, qkv_weight, qkv_bias)
+            return empty_result(x.shape, x, *qkv, *out)
+        x = linear(x, *qkv)
         shape = (-1, x.shape[1], h + 2 * g, rows // (h + 2 * g))
-        x = np.swapaxes(np.reshape(x, shape), 1, 2)  # B H+2G N D
+        x = np.reshape(x, shape)  # B N H+2G D
+        x = np.swapaxes(x, 1, 2)  # B H+2G N D
         q, k, v = x[:, :h], x[:, h : h + g], x[:, h + g :]
         y = self.attention(q, k, v, attn_mask, self.causal)  # B H N D
-        shape = (-1, y.shape[2], columns)
-        y = np.reshape(np.swapaxes(y, 1, 2), shape)  # B N C
+        y = np.swapaxes(y, 1, 2)  # B N H D
+        y = np.reshape(y, (-1, y.shape[1], columns))  # B N C
         if self.out_weight is None:
             return y
-        return linear(y, out_weight, out_bias)
+        return linear(y, *out)
 
 
 # endregion

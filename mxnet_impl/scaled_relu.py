@@ -43,7 +43,7 @@ class ScaledReLU(nn.Block):
 # region try
 if __name__ == "__main__":
     layer = ScaledReLU(scale=0.5)
-    print(layer(np.array([-2.0, 0.0, 3.0])))
+    print(layer(np.linspace(-2.0, 3.0, 6)))
 # endregion
 
 

@@ -18,6 +18,8 @@ Ref:    Polyak 1964, USSR Comp. Math. 4(5), eq. 9; Kingma, Ba 2015,
 # region imports
 from mxnet import autograd, np, npx
 
+from mxnet_impl.precision import cast_like
+
 DECAY, DECAY2, EPS = 7 / 8, 1 - 2**-10, 2**-27
 # endregion
 
@@ -29,11 +31,13 @@ def squared_error(y, target):
 
 
 def cross_entropy(y, target):
-    top = np.max(y.detach(), axis=1, keepdims=True)  # N 1
+    stop = y.detach()
+    top = np.amax(stop, axis=1, keepdims=True)  # N 1
     total = np.sum(np.exp(y - top), axis=1, keepdims=True)
     log_p = y - top - np.log(total)  # N K
-    chosen = npx.one_hot(target, y.shape[1], dtype=y.dtype)
-    return -np.mean(np.sum(log_p * chosen, axis=1))
+    chosen = npx.one_hot(target, y.shape[1])
+    picked = log_p * cast_like(chosen, y)
+    return -np.mean(np.sum(picked, axis=1))
 
 
 def sgd(p, g, state, correct, lr):
@@ -56,22 +60,27 @@ def bias_correction(step: int):
     return 1 - DECAY**step, 1 - DECAY2**step
 
 
+def apply(rule, params, grads, states, correct, lr):
+    every = zip(params, grads, states)
+    found = [rule(p, g, s, correct, lr) for p, g, s in every]
+    return [new for new, _ in found], [state for _, state in found]
+
+
 def train(layer, loss, rule, batches, lr: float):
-    params = layer.collect_params().values()
-    params = [p for p in params if p.grad_req != "null"]
-    states = [
-        (np.zeros_like(p.data()), np.zeros_like(p.data()))
-        for p in params
-    ]
+    own = layer.collect_params().values()
+    own = [p for p in own if p.grad_req != "null"]
+    params = [p.data() for p in own]
+    zeros = [np.zeros_like(p) for p in params]
+    states = list(zip(zeros, zeros))
     for step, (x, target) in enumerate(batches, start=1):
         with autograd.record():
             value = loss(layer(x), target)
         value.backward()
-        grads = [p.grad() for p in params]
+        grads = [p.grad() for p in own]
         correct = bias_correction(step)
-        for i, (p, g) in enumerate(zip(params, grads)):
-            new, states[i] = rule(p.data(), g, states[i], correct, lr)
-            p.data()[()] = new
+        new, states = apply(rule, params, grads, states, correct, lr)
+        for p, new_p in zip(own, new):
+            p.data()[()] = new_p
         yield value.detach()
 
 
@@ -82,8 +91,8 @@ def train(layer, loss, rule, batches, lr: float):
 if __name__ == "__main__":
     from mxnet_impl.linear import Linear
 
-    x, target = np.random.randn(20, 5, 3), np.random.randn(20, 5, 2)
-    batches, layer = zip(x, target), Linear(3, 2)
+    x = np.reshape(np.linspace(-1.0, 1.0, 300), (20, 5, 3))
+    batches, layer = zip(x, x[..., :2]), Linear(3, 2)
     layer.initialize()
     losses = train(layer, squared_error, adam, batches, lr=1 / 16)
     print([round(float(value), 3) for value in losses])

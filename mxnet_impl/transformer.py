@@ -70,10 +70,11 @@ class TransformerClassifier(nn.Block):
     ):
         super().__init__(**kwargs)
         self.embed = Linear(input_dim, embed_dim)
+        blocks = [
+            Block(embed_dim, num_heads) for _ in range(num_layers)
+        ]
         self.blocks = nn.Sequential()
-        self.blocks.add(
-            *(Block(embed_dim, num_heads) for _ in range(num_layers))
-        )
+        self.blocks.add(*blocks)
         self.norm = RMSNorm(embed_dim)
         self.head = Linear(embed_dim, num_classes)
 

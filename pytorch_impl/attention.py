@@ -18,6 +18,7 @@ import math
 import torch
 
 from pytorch_impl.checks import check_attention
+from pytorch_impl.precision import cast_like, lowest_like, widen
 
 # endregion
 
@@ -25,29 +26,28 @@ from pytorch_impl.checks import check_attention
 # region function
 def wide_heads(q, k, v, scale=None):
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
-    wide = torch.promote_types(q.dtype, torch.float32)
     repeats = q.shape[1] // k.shape[1]
-    k = torch.repeat_interleave(k.to(wide), repeats, dim=1)  # B H M D
-    v = torch.repeat_interleave(v.to(wide), repeats, dim=1)  # B H M D
-    return q.to(wide) * scale, k, v
+    k = torch.repeat_interleave(widen(k), repeats, dim=1)  # B H M D
+    v = torch.repeat_interleave(widen(v), repeats, dim=1)  # B H M D
+    return widen(q) * scale, k, v
 
 
 def attention(q, k, v, attn_mask=None, causal=False, scale=None):
     check_attention("attention", q, k, v, attn_mask)
     wide, k, v = wide_heads(q, k, v, scale)
     s = torch.einsum("bhnd,bhmd->bhnm", wide, k)  # B H N M
-    every = torch.ones_like(s, dtype=torch.bool)
+    every = torch.ones_like(s, dtype=bool)
     allowed = every if attn_mask is None else attn_mask
-    allowed = allowed & torch.tril(every) if causal else allowed
-    s = torch.where(allowed, s, torch.finfo(s.dtype).min)
-    top = torch.amax(s.detach(), axis=3, keepdims=True)  # B H N 1
-    w = torch.where(
-        allowed, torch.exp(s - top), torch.zeros_like(s)
-    )  # B H N M
+    if causal:
+        allowed = allowed & torch.tril(every)
+    s = torch.where(allowed, s, lowest_like(s))
+    stop = s.detach()
+    top = torch.amax(stop, axis=3, keepdims=True)  # B H N 1
+    w = torch.where(allowed, torch.exp(s - top), torch.zeros_like(s))
     total = torch.sum(w, axis=3, keepdims=True)  # B H N 1
     w = w / torch.where(total == 0, torch.ones_like(total), total)
     y = torch.einsum("bhnm,bhmd->bhnd", w, v)
-    return y.to(q.dtype)
+    return cast_like(y, q)
 
 
 # endregion
@@ -55,6 +55,6 @@ def attention(q, k, v, attn_mask=None, causal=False, scale=None):
 
 # region try
 if __name__ == "__main__":
-    q, k, v = torch.randn(3, 1, 2, 5, 4)  # B H N D
+    q = k = v = torch.ones((1, 2, 5, 4))  # B H N D
     print(attention(q, k, v, causal=True).shape)
 # endregion

@@ -16,6 +16,8 @@ Ref:    Rabe, Staats 2021, arXiv 2112.05682, fig. 1
 # region imports
 import torch
 
+from pytorch_impl.precision import lowest_like
+
 # endregion
 
 
@@ -26,19 +28,19 @@ def scan_blocks(
     if attn_mask is not None:
         shape = (*attn_mask.shape[:-1], k.shape[2])
         attn_mask = torch.broadcast_to(attn_mask, shape)  # ... M
-    found = [[] for _ in range(parts)]
+    found = [torch.empty_like(k) for _ in range(parts)]
     for start in range(0, k.shape[2], size):
         j = slice(start, start + size)
         kj, vj = k[:, :, j], v[:, :, j]  # B H J D
         s = torch.einsum("bhnd,bhjd->bhnj", q, kj)  # B H N J
-        every = torch.ones_like(s, dtype=torch.bool)
+        every = torch.ones_like(s, dtype=bool)
         seen = every if attn_mask is None else attn_mask[..., j]
         seen = seen & torch.tril(every, -start) if causal else seen
-        s = torch.where(seen, s, torch.finfo(s.dtype).min)
+        s = torch.where(seen, s, lowest_like(s))
         state, new = step(state, kj, vj, s, seen)
         for every, one in zip(found, new):
-            every.append(one)
-    return state, [torch.cat(every, dim=2) for every in found]
+            every[:, :, j] = one
+    return state, found
 
 
 # endregion
@@ -46,14 +48,15 @@ def scan_blocks(
 
 # region try
 if __name__ == "__main__":
-    q, k, v = torch.randn(3, 1, 2, 5, 4)
+    k = torch.linspace(0.0, 1.0, 40)
+    q = k = v = torch.reshape(k, (1, 2, 5, 4))  # B H N D
 
     def highest(state, kj, vj, s, seen):
         return torch.maximum(state, torch.amax(s, axis=3)), (kj,)
 
-    state = torch.full((1, 2, 5), -1e30)
+    state = lowest_like(q[..., 0])  # B H N
     state, (k2,) = scan_blocks(
         highest, state, q, k, v, None, causal=True, size=2, parts=1
     )
-    print(state.shape, torch.equal(k, k2))
+    print(state.shape, (k == k2).all())
 # endregion

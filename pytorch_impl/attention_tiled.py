@@ -22,6 +22,7 @@ from torch.autograd.function import once_differentiable
 from pytorch_impl.attention import wide_heads
 from pytorch_impl.attention_blocks import scan_blocks
 from pytorch_impl.checks import check_attention, check_least
+from pytorch_impl.precision import cast_like, lowest_like
 
 # endregion
 
@@ -30,19 +31,16 @@ from pytorch_impl.checks import check_attention, check_least
 def attention_tiled_forward(q, k, v, attn_mask, causal, size):
     def step(state, kj, vj, s, seen):
         y, top, total = state
-        higher = torch.maximum(
-            top, torch.amax(s, axis=3, keepdims=True)
-        )
-        w = torch.where(
-            seen, torch.exp(s - higher), torch.zeros_like(s)
-        )
-        shrink = torch.exp(top - higher)
+        most = torch.amax(s, axis=3, keepdims=True)
+        high = torch.maximum(top, most)
+        w = torch.where(seen, torch.exp(s - high), torch.zeros_like(s))
+        shrink = torch.exp(top - high)
         total = total * shrink + torch.sum(w, axis=3, keepdims=True)
         y = y * shrink + torch.einsum("bhnj,bhjd->bhnd", w, vj)
-        return (y, higher, total), ()
+        return (y, high, total), ()
 
     y, total = torch.zeros_like(q), torch.zeros_like(q[..., :1])
-    top = torch.full_like(total, torch.finfo(q.dtype).min)  # B H N 1
+    top = lowest_like(total)  # B H N 1
     every = q, k, v, attn_mask, causal, size
     (y, top, total), _ = scan_blocks(step, (y, top, total), *every)
     total = torch.where(total == 0, torch.ones_like(total), total)
@@ -53,14 +51,14 @@ def attention_tiled_backward(dy, saved, causal, size):
     q, k, v, attn_mask, top, total = saved
 
     def weights(vj, s, seen):
-        w = torch.where(
-            seen, torch.exp(s - top) / total, torch.zeros_like(s)
-        )
+        zeros = torch.zeros_like(s)
+        w = torch.where(seen, torch.exp(s - top) / total, zeros)
         return w, torch.einsum("bhnd,bhjd->bhnj", dy, vj)
 
     def first(state, kj, vj, s, seen):
         w, g = weights(vj, s, seen)
-        return (state[0] + torch.sum(w * g, axis=3, keepdims=True),), ()
+        part = torch.sum(w * g, axis=3, keepdims=True)
+        return (state[0] + part,), ()
 
     def second(state, kj, vj, s, seen):
         w, g = weights(vj, s, seen)
@@ -102,7 +100,7 @@ def attention_tiled(
     check_least("attention_tiled: block_size", block_size, 1)
     wide = wide_heads(q, k, v, scale)
     y = AttentionTiledRule.apply(*wide, attn_mask, causal, block_size)
-    return y.to(q.dtype)
+    return cast_like(y, q)
 
 
 # endregion
@@ -110,6 +108,6 @@ def attention_tiled(
 
 # region try
 if __name__ == "__main__":
-    q, k, v = torch.randn(3, 1, 2, 1000, 16)
+    q = k = v = torch.ones((1, 2, 1000, 16))  # B H N D
     print(attention_tiled(q, k, v, causal=True).shape)
 # endregion

@@ -35,8 +35,9 @@ class TensorReduction(nn.Module):
     def __init__(self, in_features: int, out_features: int):
         super().__init__()
         bound = math.sqrt(3) / in_features
-        weight = torch.empty(in_features, in_features, out_features)
-        self.weight = nn.Parameter(weight.uniform_(-bound, bound))
+        shape = (in_features, in_features, out_features)
+        start = torch.empty(shape).uniform_(-bound, bound)
+        self.weight = nn.Parameter(start)
 
     def forward(self, x):
         return bilinear(x, self.weight)
@@ -48,6 +49,6 @@ class TensorReduction(nn.Module):
 # region try
 if __name__ == "__main__":
     layer = TensorReduction(in_features=3, out_features=2)
-    y = layer(torch.ones(4, 3))
+    y = layer(torch.ones((4, 3)))
     print(y.shape)
 # endregion

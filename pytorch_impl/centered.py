@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from pytorch_impl.checks import check_input
+from pytorch_impl.precision import cast_like, widen
 
 # endregion
 
@@ -20,7 +21,8 @@ from pytorch_impl.checks import check_input
 # region function
 def centered(x):
     check_input("centered", x, "...")
-    return x - torch.mean(x)
+    wide = widen(x)
+    return cast_like(wide - torch.mean(wide), x)
 
 
 # endregion
@@ -41,5 +43,5 @@ class CenteredLayer(nn.Module):
 # region try
 if __name__ == "__main__":
     layer = CenteredLayer()
-    print(layer(torch.tensor([1.0, 2.0, 6.0])))
+    print(layer(torch.linspace(1.0, 6.0, 3)))
 # endregion

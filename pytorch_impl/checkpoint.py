@@ -49,13 +49,13 @@ def load(layer, path):
 
 
 def describe(arrays):
-    """{name: dtype, shape} and, where shared, with which name."""
+    """{name: dtype, shape}"""
     first = {a.data_ptr(): n for n, a in reversed(arrays.items())}
     found = {}
     for name, a in arrays.items():
         dtype = str(a.dtype).split(".")[-1]
         found[name] = f"{dtype} {tuple(a.shape)}"
-        if first[a.data_ptr()] != name:
+        if first[a.data_ptr()] != name:  # shared: with which name
             found[name] += f" = {first[a.data_ptr()]}"
     return found
 
@@ -77,7 +77,8 @@ def check_same(path, want, got):
 if __name__ == "__main__":
     layer, twin = Linear(3, 2), Linear(3, 2)
     with tempfile.TemporaryDirectory() as folder:
-        save(layer, f"{folder}/linear.pt")
-        load(twin, f"{folder}/linear.pt")
+        path = f"{folder}/linear.pt"
+        save(layer, path)
+        load(twin, path)
     print(torch.equal(layer.weight, twin.weight))
 # endregion

@@ -18,17 +18,18 @@ from torch import nn
 
 from pytorch_impl.checks import check_input, check_least
 from pytorch_impl.glorot import glorot
+from pytorch_impl.precision import cast_like, widen
 
 # endregion
 
 
 # region function
 def standardize(weight, eps: float = 1e-5):
-    wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
-    mean = torch.mean(wide, axis=(1, 2, 3), keepdims=True)  # O 1 1 1
-    shift = wide - mean
+    w = widen(weight)
+    mean = torch.mean(w, axis=(1, 2, 3), keepdims=True)  # O 1 1 1
+    shift = w - mean
     var = torch.mean(shift * shift, axis=(1, 2, 3), keepdims=True)
-    return (shift / torch.sqrt(var + eps)).to(weight.dtype)
+    return cast_like(shift / torch.sqrt(var + eps), weight)
 
 
 def standardized_conv2d(
@@ -46,7 +47,8 @@ def standardized_conv2d(
     check_least(f"{where}: W of x", x.shape[3], least)
     v = standardize(weight, eps)  # O C I J
     y = nn.functional.conv2d(x, v, None, stride, padding)  # B O H W
-    return y + torch.reshape(bias, (-1, 1, 1))
+    y = widen(y) + torch.reshape(widen(bias), (-1, 1, 1))
+    return cast_like(y, x)
 
 
 # endregion
@@ -68,7 +70,8 @@ class StandardizedConv2d(nn.Module):
         check_least("StandardizedConv2d: stride", stride, 1)
         check_least("StandardizedConv2d: padding", padding, 0)
         shape = (out_channels, in_channels, kernel_size, kernel_size)
-        self.weight = nn.Parameter(glorot(*shape))
+        start = glorot(*shape)
+        self.weight = nn.Parameter(start)
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.stride, self.padding, self.eps = stride, padding, eps
 
@@ -89,6 +92,6 @@ class StandardizedConv2d(nn.Module):
 # region try
 if __name__ == "__main__":
     layer = StandardizedConv2d(2, out_channels=3, kernel_size=3)
-    y = layer(torch.ones(4, 2, 5, 5))
+    y = layer(torch.ones((4, 2, 5, 5)))
     print(y.shape)
 # endregion

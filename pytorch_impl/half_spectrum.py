@@ -51,5 +51,5 @@ class HalfSpectrum(nn.Module):
 # region try
 if __name__ == "__main__":
     layer = HalfSpectrum()
-    print(layer(torch.tensor([1.0, 0.0, 0.0, 0.0])))
+    print(layer(torch.linspace(1.0, 4.0, 4)))
 # endregion

@@ -16,6 +16,7 @@ from torch import nn
 
 from pytorch_impl.checks import check_input
 from pytorch_impl.glorot import glorot
+from pytorch_impl.precision import cast_like, widen
 
 # endregion
 
@@ -24,7 +25,8 @@ from pytorch_impl.glorot import glorot
 def linear(x, weight, bias=None):
     check_input("linear", x, "... I", I=weight.shape[1])
     y = torch.einsum("...i,oi->...o", x, weight)  # ... O
-    return y if bias is None else y + bias
+    y = y if bias is None else widen(y) + widen(bias)
+    return cast_like(y, x)
 
 
 def linear_relu(x, weight, bias=None):
@@ -38,13 +40,18 @@ def linear_relu(x, weight, bias=None):
 # region layer
 class Linear(nn.Module):
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
     ):
         super().__init__()
-        self.weight = nn.Parameter(glorot(out_features, in_features))
-        self.bias = (
-            nn.Parameter(torch.zeros(out_features)) if bias else None
-        )
+        shape = (out_features, in_features)
+        start = glorot(*shape)
+        self.weight = nn.Parameter(start)
+        self.bias = None
+        if bias:
+            self.bias = nn.Parameter(torch.zeros(out_features))
 
     def forward(self, x):
         return linear(x, self.weight, self.bias)
@@ -53,7 +60,9 @@ class Linear(nn.Module):
 class LinearReLU(nn.Module):
     def __init__(self, in_features: int, out_features: int):
         super().__init__()
-        self.weight = nn.Parameter(glorot(out_features, in_features))
+        shape = (out_features, in_features)
+        start = glorot(*shape)
+        self.weight = nn.Parameter(start)
         self.bias = nn.Parameter(torch.zeros(out_features))
 
     def forward(self, x):
@@ -66,6 +75,6 @@ class LinearReLU(nn.Module):
 # region try
 if __name__ == "__main__":
     layer = Linear(in_features=3, out_features=2)
-    y = layer(torch.ones(4, 3))
+    y = layer(torch.ones((4, 3)))
     print(y.shape)
 # endregion

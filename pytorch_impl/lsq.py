@@ -1,7 +1,7 @@
 """LSQ: a quantizer that learns its step.
 
-u_i = x_i inv, inv = 1 / step rounded once; with offset (x_i - offset) inv
-y_i = step round(clip(u_i, qmin, qmax)); with offset, that + offset
+u_i = (x_i - offset) inv, inv = 1 / step rounded once
+y_i = step round(clip(u_i, qmin, qmax)) + offset; LSQ has offset 0
 
 Axes:   x any shape; C its size along axis, num_channels
 Params: step () or, along axis, (C); starts as NaN, start(x) sets it to
@@ -10,14 +10,11 @@ Grads:  x receives dy where qmin < u < qmax, else 0
         step receives g sum dy d; d = round(u) - u inside, else qmin or
         qmax; offset receives g sum dy over what is outside
         g = 1 / sqrt(num_elements qmax); None: all that share a step
-Raises: TypeError, ValueError as quantizer; compiled, a step that is not
-        positive gives NaN
+Raises: TypeError, ValueError as quantizer
 Ref:    Esser et al. 2020, ICLR, eq. 1 to 5
 """
 
 # region imports
-import math
-
 import torch
 from torch import nn
 
@@ -34,7 +31,7 @@ from pytorch_impl.quantizer import (
 
 # region gradient rule
 def scaled(x, step, offset):
-    inv = 1 / torch.where(step > 0, step, step * torch.nan)
+    inv = 1 / torch.where(step > 0, step, torch.nan)
     return (x if offset is None else x - offset) * inv
 
 
@@ -47,11 +44,9 @@ def lsq_forward(x, step, offset, qmin, qmax):
 def lsq_backward(dy, x, step, offset, qmin, qmax):
     u = scaled(x, step, offset)
     inside = (qmin < u) & (u < qmax)
-    bound = torch.clip(u, qmin, qmax)
-    d = torch.where(inside, torch.round(u) - u, bound)
-    nothing = torch.zeros_like(dy)
-    dx = torch.where(inside, dy, nothing)
-    return dx, dy * d, torch.where(inside, nothing, dy)
+    d = torch.where(inside, torch.round(u) - u, u.clip(qmin, qmax))
+    dx = torch.where(inside, dy, torch.zeros_like(dy))
+    return dx, dy * d, dy - dx
 
 
 class LSQRule(torch.autograd.Function):
@@ -69,8 +64,7 @@ class LSQRule(torch.autograd.Function):
         pair = along(step, x, axis), along(offset, x, axis)
         dx, *each = lsq_backward(dy, x, *pair, qmin, qmax)
         each = [torch.sum(rows(d, axis), axis=-1) * g for d in each]
-        if offset is None:
-            each[1] = None
+        each[1] = None if offset is None else each[1]
         return dx, *each, None, None, None, None
 
 
@@ -84,7 +78,7 @@ def lsq(
     qmin, qmax = code_range(bits, signed)
     check_quantizer("lsq", x, step, axis, "step")
     n = rows(x, axis).shape[-1] if count is None else count
-    g = 1 / math.sqrt(max(n, 1) * qmax)
+    g = (max(n, 1) * qmax) ** -0.5
     return LSQRule.apply(x, step, offset, qmin, qmax, axis, g)
 
 

@@ -66,18 +66,20 @@ class ManualLinearRule(torch.autograd.Function):
         return manual_linear_backward(dy, *ctx.saved_tensors)
 
 
+weighted_sum_rule = WeightedSumRule.apply
+manual_linear_rule = ManualLinearRule.apply
 # endregion
 
 
 # region function
 def weighted_sum(x, weight):
     check_input("weighted_sum", x, "N I", I=weight.shape[0])
-    return WeightedSumRule.apply(x, weight)
+    return weighted_sum_rule(x, weight)
 
 
 def manual_linear(x, weight, bias):
     check_input("manual_linear", x, "N I", I=weight.shape[1])
-    return ManualLinearRule.apply(x, weight, bias)
+    return manual_linear_rule(x, weight, bias)
 
 
 # endregion
@@ -87,7 +89,8 @@ def manual_linear(x, weight, bias):
 class WeightedSum(nn.Module):
     def __init__(self, in_features: int):
         super().__init__()
-        self.weight = nn.Parameter(glorot(in_features))
+        start = glorot(in_features)
+        self.weight = nn.Parameter(start)
 
     def forward(self, x):
         return weighted_sum(x, self.weight)
@@ -96,7 +99,9 @@ class WeightedSum(nn.Module):
 class ManualLinear(nn.Module):
     def __init__(self, in_features: int, out_features: int):
         super().__init__()
-        self.weight = nn.Parameter(glorot(out_features, in_features))
+        shape = (out_features, in_features)
+        start = glorot(*shape)
+        self.weight = nn.Parameter(start)
         self.bias = nn.Parameter(torch.zeros(out_features))
 
     def forward(self, x):
@@ -109,5 +114,5 @@ class ManualLinear(nn.Module):
 # region try
 if __name__ == "__main__":
     layer = ManualLinear(in_features=3, out_features=2)
-    print(layer(torch.ones(4, 3)).shape)
+    print(layer(torch.ones((4, 3))).shape)
 # endregion

@@ -47,6 +47,6 @@ class MLP(nn.Module):
 # region try
 if __name__ == "__main__":
     layer = MLP(input_size=3, hidden_size=5, output_size=2)
-    y = layer(torch.ones(4, 3))
+    y = layer(torch.ones((4, 3)))
     print(y.shape)
 # endregion

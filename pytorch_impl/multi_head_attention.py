@@ -45,13 +45,16 @@ class MultiHeadAttention(nn.Module):
         self.num_heads, self.num_kv_heads = num_heads, groups
         self.causal, self.attention = causal, attention
         rows = embed_dim // num_heads * (num_heads + 2 * groups)
-        self.qkv_weight = nn.Parameter(glorot(rows, embed_dim))
-        self.qkv_bias = (
-            nn.Parameter(torch.zeros(rows)) if bias else None
-        )
-        self.out_weight = self.out_bias = None
+        shape = (rows, embed_dim)
+        start = glorot(*shape)
+        self.qkv_weight = nn.Parameter(start)
+        self.qkv_bias = self.out_weight = self.out_bias = None
+        if bias:
+            self.qkv_bias = nn.Parameter(torch.zeros(rows))
         if out_proj:
-            self.out_weight = nn.Parameter(glorot(embed_dim, embed_dim))
+            shape = (embed_dim, embed_dim)
+            start = glorot(*shape)
+            self.out_weight = nn.Parameter(start)
         if out_proj and bias:
             self.out_bias = nn.Parameter(torch.zeros(embed_dim))
 
@@ -61,11 +64,12 @@ class MultiHeadAttention(nn.Module):
         h, g = self.num_heads, self.num_kv_heads
         x = linear(x, self.qkv_weight, self.qkv_bias)
         shape = (-1, x.shape[1], h + 2 * g, rows // (h + 2 * g))
-        x = torch.swapaxes(torch.reshape(x, shape), 1, 2)  # B H+2G N D
+        x = torch.reshape(x, shape)  # B N H+2G D
+        x = torch.swapaxes(x, 1, 2)  # B H+2G N D
         q, k, v = x[:, :h], x[:, h : h + g], x[:, h + g :]
         y = self.attention(q, k, v, attn_mask, self.causal)  # B H N D
-        shape = (-1, y.shape[2], columns)
-        y = torch.reshape(torch.swapaxes(y, 1, 2), shape)  # B N C
+        y = torch.swapaxes(y, 1, 2)  # B N H D
+        y = torch.reshape(y, (-1, y.shape[1], columns))  # B N C
         if self.out_weight is None:
             return y
         return linear(y, self.out_weight, self.out_bias)
@@ -77,6 +81,6 @@ class MultiHeadAttention(nn.Module):
 # region try
 if __name__ == "__main__":
     layer = MultiHeadAttention(embed_dim=6, num_heads=2, causal=True)
-    y = layer(torch.ones(4, 3, 6))
+    y = layer(torch.ones((4, 3, 6)))
     print(y.shape)
 # endregion

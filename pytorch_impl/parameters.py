@@ -73,5 +73,5 @@ if __name__ == "__main__":
     layer = seeded(lambda: TiedMLP(features=3), seed=0)
     freeze(layer, "layer1.bias")
     print(list_parameters(layer))
-    print(layer(torch.ones(2, 3)))
+    print(layer(torch.ones((2, 3))))
 # endregion

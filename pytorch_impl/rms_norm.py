@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from pytorch_impl.checks import check_input
+from pytorch_impl.precision import cast_like, widen
 
 # endregion
 
@@ -22,10 +23,10 @@ from pytorch_impl.checks import check_input
 # region function
 def rms_norm(x, weight, eps: float = 1e-6):
     check_input("rms_norm", x, "... C", C=weight.shape[0])
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    square = torch.mean(wide * wide, axis=-1, keepdims=True)  # ... 1
-    y = wide / torch.sqrt(square + eps) * weight
-    return y.to(x.dtype)
+    wide = widen(x)
+    mean = torch.mean(wide * wide, axis=-1, keepdims=True)  # ... 1
+    y = wide / torch.sqrt(mean + eps) * widen(weight)
+    return cast_like(y, x)
 
 
 # endregion
@@ -48,5 +49,5 @@ class RMSNorm(nn.Module):
 # region try
 if __name__ == "__main__":
     layer = RMSNorm(dim=2)
-    print(layer(torch.tensor([3.0, 4.0])))
+    print(layer(torch.linspace(3.0, 4.0, 2)))
 # endregion

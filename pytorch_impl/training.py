@@ -18,6 +18,8 @@ Ref:    Polyak 1964, USSR Comp. Math. 4(5), eq. 9; Kingma, Ba 2015,
 # region imports
 import torch
 
+from pytorch_impl.precision import cast_like
+
 DECAY, DECAY2, EPS = 7 / 8, 1 - 2**-10, 2**-27
 # endregion
 
@@ -29,11 +31,13 @@ def squared_error(y, target):
 
 
 def cross_entropy(y, target):
-    top = torch.amax(y.detach(), axis=1, keepdims=True)  # N 1
+    stop = y.detach()
+    top = torch.amax(stop, axis=1, keepdims=True)  # N 1
     total = torch.sum(torch.exp(y - top), axis=1, keepdims=True)
     log_p = y - top - torch.log(total)  # N K
     chosen = torch.nn.functional.one_hot(target.long(), y.shape[1])
-    return -torch.mean(torch.sum(log_p * chosen.to(y.dtype), axis=1))
+    picked = log_p * cast_like(chosen, y)
+    return -torch.mean(torch.sum(picked, axis=1))
 
 
 def sgd(p, g, state, correct, lr):
@@ -56,19 +60,25 @@ def bias_correction(step: int):
     return 1 - DECAY**step, 1 - DECAY2**step
 
 
+@torch.no_grad()
+def apply(rule, params, grads, states, correct, lr):
+    every = zip(params, grads, states)
+    found = [rule(p, g, s, correct, lr) for p, g, s in every]
+    return [new for new, _ in found], [state for _, state in found]
+
+
 def train(layer, loss, rule, batches, lr: float):
     params = [p for p in layer.parameters() if p.requires_grad]
-    states = [
-        (torch.zeros_like(p), torch.zeros_like(p)) for p in params
-    ]
+    zeros = [torch.zeros_like(p) for p in params]
+    states = list(zip(zeros, zeros))
     for step, (x, target) in enumerate(batches, start=1):
         value = loss(layer(x), target)
         grads = torch.autograd.grad(value, params)
         correct = bias_correction(step)
+        new, states = apply(rule, params, grads, states, correct, lr)
         with torch.no_grad():
-            for i, (p, g) in enumerate(zip(params, grads)):
-                new, states[i] = rule(p, g, states[i], correct, lr)
-                p.copy_(new)
+            for p, new_p in zip(params, new):
+                p.copy_(new_p)
         yield value.detach()
 
 
@@ -79,8 +89,8 @@ def train(layer, loss, rule, batches, lr: float):
 if __name__ == "__main__":
     from pytorch_impl.linear import Linear
 
-    x, target = torch.randn(20, 5, 3), torch.randn(20, 5, 2)
-    batches, layer = zip(x, target), Linear(3, 2)
+    x = torch.reshape(torch.linspace(-1.0, 1.0, 300), (20, 5, 3))
+    batches, layer = zip(x, x[..., :2]), Linear(3, 2)
     losses = train(layer, squared_error, adam, batches, lr=1 / 16)
     print([round(float(value), 3) for value in losses])
 # endregion

@@ -68,9 +68,10 @@ class TransformerClassifier(nn.Module):
     ):
         super().__init__()
         self.embed = Linear(input_dim, embed_dim)
-        self.blocks = nn.ModuleList(
+        blocks = [
             Block(embed_dim, num_heads) for _ in range(num_layers)
-        )
+        ]
+        self.blocks = nn.ModuleList(blocks)
         self.norm = RMSNorm(embed_dim)
         self.head = Linear(embed_dim, num_classes)
 
@@ -92,6 +93,6 @@ class TransformerClassifier(nn.Module):
 # region try
 if __name__ == "__main__":
     layer = TransformerClassifier(8, 32, 4, 2, num_classes=10)
-    y = layer(torch.ones(5, 8, 8))
+    y = layer(torch.ones((5, 8, 8)))
     print(y.shape)
 # endregion

@@ -13,6 +13,7 @@ import pytest
 FRAMEWORKS = ("pytorch", "jax", "tf", "mxnet")
 EVERYWHERE = FRAMEWORKS  # needs the adapter of the framework
 BELONGS = {
+    "test_attention.py": ("jax", "tf", "tools"),
     "test_bad_input.py": EVERYWHERE,
     "test_checkpoint.py": EVERYWHERE,
     "test_deviations.py": EVERYWHERE,

@@ -59,6 +59,10 @@ NAMES = [
         {"weight": (5, 2, 3, 3), "bias": (5,)},
     ),
     ("WeightedSum", dict(in_features=7), {"weight": (7,)}),
+    ("PACT", {}, {"alpha": ()}),
+    ("LSQ", {}, {"step": ()}),
+    ("LSQ", dict(axis=0, num_channels=3), {"step": (3,)}),
+    ("LSQPlus", {}, {"step": (), "offset": ()}),
     ("ManualLinear", LINEAR, {"weight": (3, 7), "bias": (3,)}),
     (
         "MultiHeadAttention",

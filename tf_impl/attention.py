@@ -18,6 +18,7 @@ import math
 import tensorflow as tf
 
 from tf_impl.checks import check_attention
+from tf_impl.precision import cast_like, lowest_like, widen
 
 # endregion
 
@@ -25,31 +26,28 @@ from tf_impl.checks import check_attention
 # region function
 def wide_heads(q, k, v, scale=None):
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
-    wide = tf.float64 if q.dtype == tf.float64 else tf.float32
     repeats = q.shape[1] // k.shape[1]
-    k = tf.repeat(tf.cast(k, wide), repeats, axis=1)  # B H M D
-    v = tf.repeat(tf.cast(v, wide), repeats, axis=1)  # B H M D
-    return tf.cast(q, wide) * scale, k, v
+    k = tf.repeat(widen(k), repeats, axis=1)  # B H M D
+    v = tf.repeat(widen(v), repeats, axis=1)  # B H M D
+    return widen(q) * scale, k, v
 
 
 def attention(q, k, v, attn_mask=None, causal=False, scale=None):
     check_attention("attention", q, k, v, attn_mask)
     wide, k, v = wide_heads(q, k, v, scale)
     s = tf.einsum("bhnd,bhmd->bhnm", wide, k)  # B H N M
-    every = tf.ones_like(s, dtype=tf.bool)
+    every = tf.ones_like(s, dtype=bool)
     allowed = every if attn_mask is None else attn_mask
     if causal:
-        m, n = tf.range(tf.shape(s)[3]), tf.range(tf.shape(s)[2])
-        allowed = allowed & (m <= n[:, None])
-    s = tf.where(allowed, s, s.dtype.min)
-    top = tf.reduce_max(
-        tf.stop_gradient(s), axis=3, keepdims=True
-    )  # B H N 1
-    w = tf.where(allowed, tf.exp(s - top), tf.zeros_like(s))  # B H N M
+        allowed = allowed & tf.linalg.band_part(every, -1, 0)
+    s = tf.where(allowed, s, lowest_like(s))
+    stop = tf.stop_gradient(s)
+    top = tf.reduce_max(stop, axis=3, keepdims=True)  # B H N 1
+    w = tf.where(allowed, tf.exp(s - top), tf.zeros_like(s))
     total = tf.reduce_sum(w, axis=3, keepdims=True)  # B H N 1
     w = w / tf.where(total == 0, tf.ones_like(total), total)
     y = tf.einsum("bhnm,bhmd->bhnd", w, v)
-    return tf.cast(y, q.dtype)
+    return cast_like(y, q)
 
 
 # endregion
@@ -57,6 +55,6 @@ def attention(q, k, v, attn_mask=None, causal=False, scale=None):
 
 # region try
 if __name__ == "__main__":
-    q, k, v = tf.random.normal((3, 1, 2, 5, 4))  # B H N D
+    q = k = v = tf.ones((1, 2, 5, 4))  # B H N D
     print(attention(q, k, v, causal=True).shape)
 # endregion

@@ -16,6 +16,8 @@ Ref:    Rabe, Staats 2021, arXiv 2112.05682, fig. 1
 # region imports
 import tensorflow as tf
 
+from tf_impl.precision import lowest_like
+
 # endregion
 
 
@@ -46,7 +48,7 @@ def scan_blocks(
         if attn_mask is not None:
             seen = tf.gather(attn_mask, j, axis=-2)
         seen = seen & (mj <= n) if causal else seen
-        s = tf.where(seen, s, s.dtype.min)
+        s = tf.where(seen, s, lowest_like(s))
         state, new = step(state, kj, vj, s, seen)
         found = [every.write(j, x) for every, x in zip(found, new)]
         return j + 1, found, state
@@ -65,12 +67,13 @@ def scan_blocks(
 
 # region try
 if __name__ == "__main__":
-    q, k, v = tf.random.normal((3, 1, 2, 5, 4))
+    k = tf.linspace(0.0, 1.0, 40)
+    q = k = v = tf.reshape(k, (1, 2, 5, 4))  # B H N D
 
     def highest(state, kj, vj, s, seen):
         return tf.maximum(state, tf.reduce_max(s, axis=3)), (kj,)
 
-    state = tf.fill((1, 2, 5), -1e30)
+    state = lowest_like(q[..., 0])  # B H N
     state, (k2,) = scan_blocks(
         highest, state, q, k, v, None, causal=True, size=2, parts=1
     )

@@ -21,6 +21,7 @@ import tensorflow as tf
 from tf_impl.attention import wide_heads
 from tf_impl.attention_blocks import scan_blocks
 from tf_impl.checks import check_attention, check_least
+from tf_impl.precision import cast_like, lowest_like
 
 # endregion
 
@@ -29,17 +30,16 @@ from tf_impl.checks import check_attention, check_least
 def attention_tiled_forward(q, k, v, attn_mask, causal, size):
     def step(state, kj, vj, s, seen):
         y, top, total = state
-        higher = tf.maximum(
-            top, tf.reduce_max(s, axis=3, keepdims=True)
-        )
-        w = tf.where(seen, tf.exp(s - higher), tf.zeros_like(s))
-        shrink = tf.exp(top - higher)
+        most = tf.reduce_max(s, axis=3, keepdims=True)
+        high = tf.maximum(top, most)
+        w = tf.where(seen, tf.exp(s - high), tf.zeros_like(s))
+        shrink = tf.exp(top - high)
         total = total * shrink + tf.reduce_sum(w, axis=3, keepdims=True)
         y = y * shrink + tf.einsum("bhnj,bhjd->bhnd", w, vj)
-        return (y, higher, total), ()
+        return (y, high, total), ()
 
     y, total = tf.zeros_like(q), tf.zeros_like(q[..., :1])
-    top = total + q.dtype.min  # B H N 1
+    top = lowest_like(total)  # B H N 1
     every = q, k, v, attn_mask, causal, size
     (y, top, total), _ = scan_blocks(step, (y, top, total), *every)
     total = tf.where(total == 0, tf.ones_like(total), total)
@@ -50,14 +50,14 @@ def attention_tiled_backward(dy, saved, causal, size):
     q, k, v, attn_mask, top, total = saved
 
     def weights(vj, s, seen):
-        w = tf.where(seen, tf.exp(s - top) / total, tf.zeros_like(s))
+        zeros = tf.zeros_like(s)
+        w = tf.where(seen, tf.exp(s - top) / total, zeros)
         return w, tf.einsum("bhnd,bhjd->bhnj", dy, vj)
 
     def first(state, kj, vj, s, seen):
         w, g = weights(vj, s, seen)
-        return (
-            state[0] + tf.reduce_sum(w * g, axis=3, keepdims=True),
-        ), ()
+        part = tf.reduce_sum(w * g, axis=3, keepdims=True)
+        return (state[0] + part,), ()
 
     def second(state, kj, vj, s, seen):
         w, g = weights(vj, s, seen)
@@ -105,7 +105,7 @@ def attention_tiled(
     check_least("attention_tiled: block_size", block_size, 1)
     wide = wide_heads(q, k, v, scale)
     y = attention_tiled_rule(*wide, attn_mask, causal, block_size)
-    return tf.cast(y, q.dtype)
+    return cast_like(y, q)
 
 
 # endregion
@@ -113,6 +113,6 @@ def attention_tiled(
 
 # region try
 if __name__ == "__main__":
-    q, k, v = tf.random.normal((3, 1, 2, 1000, 16))
+    q = k = v = tf.ones((1, 2, 1000, 16))  # B H N D
     print(attention_tiled(q, k, v, causal=True).shape)
 # endregion

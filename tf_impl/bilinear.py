@@ -34,8 +34,8 @@ class TensorReduction(tf.keras.layers.Layer):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
         bound = math.sqrt(3) / in_features
-        start = tf.keras.initializers.RandomUniform(-bound, bound)
         shape = (in_features, in_features, out_features)
+        start = tf.keras.initializers.RandomUniform(-bound, bound)
         self.weight = self.add_weight(shape, start, name="weight")
 
     def call(self, x):

@@ -12,6 +12,7 @@ Ref:    Zhang, Lipton, Li, Smola 2023, Dive into Deep Learning, 6.5.1
 import tensorflow as tf
 
 from tf_impl.checks import check_input
+from tf_impl.precision import cast_like, widen
 
 # endregion
 
@@ -19,9 +20,8 @@ from tf_impl.checks import check_input
 # region function
 def centered(x):
     check_input("centered", x, "...")
-    wide = tf.float64 if x.dtype == tf.float64 else tf.float32
-    y = tf.cast(x, wide)
-    return tf.cast(y - tf.reduce_mean(y), x.dtype)
+    wide = widen(x)
+    return cast_like(wide - tf.reduce_mean(wide), x)
 
 
 # endregion
@@ -42,7 +42,7 @@ class CenteredLayer(tf.keras.layers.Layer):
 # region try
 if __name__ == "__main__":
     layer = CenteredLayer()
-    print(layer(tf.constant([1.0, 2.0, 6.0])))
+    print(layer(tf.linspace(1.0, 6.0, 3)))
 # endregion
 
 

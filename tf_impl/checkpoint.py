@@ -85,8 +85,9 @@ def check_same(path, want, got):
 if __name__ == "__main__":
     layer, twin = Linear(3, 2), Linear(3, 2)
     with tempfile.TemporaryDirectory() as folder:
-        save(layer, f"{folder}/linear.weights.h5")
-        load(twin, f"{folder}/linear.weights.h5")
+        path = f"{folder}/linear.weights.h5"
+        save(layer, path)
+        load(twin, path)
     print(bool(tf.reduce_all(layer.weight == twin.weight)))
 # endregion
 

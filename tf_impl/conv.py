@@ -17,20 +17,18 @@ import tensorflow as tf
 
 from tf_impl.checks import check_input, check_least
 from tf_impl.glorot import glorot
+from tf_impl.precision import cast_like, widen
 
 # endregion
 
 
 # region function
 def standardize(weight, eps: float = 1e-5):
-    kind = tf.float64 if weight.dtype == tf.float64 else tf.float32
-    wide = tf.cast(weight, kind)
-    mean = tf.reduce_mean(
-        wide, axis=(1, 2, 3), keepdims=True
-    )  # O 1 1 1
-    shift = wide - mean
+    w = widen(weight)
+    mean = tf.reduce_mean(w, axis=(1, 2, 3), keepdims=True)  # O 1 1 1
+    shift = w - mean
     var = tf.reduce_mean(shift * shift, axis=(1, 2, 3), keepdims=True)
-    return tf.cast(shift / tf.sqrt(var + eps), weight.dtype)
+    return cast_like(shift / tf.sqrt(var + eps), weight)
 
 
 def standardized_conv2d(
@@ -47,14 +45,14 @@ def standardized_conv2d(
     check_least(f"{where}: H of x", x.shape[2], least)
     check_least(f"{where}: W of x", x.shape[3], least)
     v = standardize(weight, eps)  # O C I J
-    kind = tf.float64 if x.dtype == tf.float64 else tf.float32
-    v, bias = tf.cast(v, kind), tf.cast(bias, kind)
-    wide = tf.pad(tf.cast(x, kind), [[0, 1], [0, 0], [0, 0], [0, 0]])
+    v = tf.transpose(widen(v), (2, 3, 1, 0))  # I J C O
+    wide = tf.pad(widen(x), [[0, 1], [0, 0], [0, 0], [0, 0]])
     wide = tf.transpose(wide, (0, 2, 3, 1))  # B+1 H W C
-    v = tf.transpose(v, (2, 3, 1, 0))  # I J C O
     around = [[0, 0], [padding] * 2, [padding] * 2, [0, 0]]
-    y = tf.nn.conv2d(wide, v, stride, around)[:-1] + bias
-    return tf.cast(tf.transpose(y, (0, 3, 1, 2)), x.dtype)  # B O H W
+    y = tf.nn.conv2d(wide, v, stride, around)[:-1]  # B H W O
+    y = tf.transpose(y, (0, 3, 1, 2))  # B O H W
+    y = widen(y) + tf.reshape(widen(bias), (-1, 1, 1))
+    return cast_like(y, x)
 
 
 # endregion
@@ -77,12 +75,9 @@ class StandardizedConv2d(tf.keras.layers.Layer):
         check_least("StandardizedConv2d: stride", stride, 1)
         check_least("StandardizedConv2d: padding", padding, 0)
         shape = (out_channels, in_channels, kernel_size, kernel_size)
-        self.weight = self.add_weight(
-            shape, glorot(*shape), name="weight"
-        )
-        self.bias = self.add_weight(
-            (out_channels,), "zeros", name="bias"
-        )
+        start = glorot(*shape)
+        self.weight = self.add_weight(shape, start, name="weight")
+        self.bias = self.add_weight(shape[:1], "zeros", name="bias")
         self.stride, self.padding, self.eps = stride, padding, eps
 
     def call(self, x):

@@ -48,7 +48,7 @@ class HalfSpectrum(tf.keras.layers.Layer):
 # region try
 if __name__ == "__main__":
     layer = HalfSpectrum()
-    print(layer(tf.constant([1.0, 0.0, 0.0, 0.0])))
+    print(layer(tf.linspace(1.0, 4.0, 4)))
 # endregion
 
 

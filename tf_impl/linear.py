@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tf_impl.checks import check_input
 from tf_impl.glorot import glorot
+from tf_impl.precision import cast_like, widen
 
 # endregion
 
@@ -23,10 +24,8 @@ from tf_impl.glorot import glorot
 def linear(x, weight, bias=None):
     check_input("linear", x, "... I", I=weight.shape[1])
     y = tf.tensordot(x, weight, [[-1], [1]])  # ... O
-    if bias is None:
-        return y
-    wide = tf.float64 if y.dtype == tf.float64 else tf.float32
-    return tf.cast(tf.cast(y, wide) + tf.cast(bias, wide), y.dtype)
+    y = y if bias is None else widen(y) + widen(bias)
+    return cast_like(y, x)
 
 
 def linear_relu(x, weight, bias=None):
@@ -48,14 +47,11 @@ class Linear(tf.keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         shape = (out_features, in_features)
-        self.weight = self.add_weight(
-            shape, glorot(*shape), name="weight"
-        )
-        self.bias = (
-            self.add_weight((out_features,), "zeros", name="bias")
-            if bias
-            else None
-        )
+        start = glorot(*shape)
+        self.weight = self.add_weight(shape, start, name="weight")
+        self.bias = None
+        if bias:
+            self.bias = self.add_weight(shape[:1], "zeros", name="bias")
 
     def call(self, x):
         return linear(x, self.weight, self.bias)
@@ -65,12 +61,9 @@ class LinearReLU(tf.keras.layers.Layer):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
         shape = (out_features, in_features)
-        self.weight = self.add_weight(
-            shape, glorot(*shape), name="weight"
-        )
-        self.bias = self.add_weight(
-            (out_features,), "zeros", name="bias"
-        )
+        start = glorot(*shape)
+        self.weight = self.add_weight(shape, start, name="weight")
+        self.bias = self.add_weight(shape[:1], "zeros", name="bias")
 
     def call(self, x):
         return linear_relu(x, self.weight, self.bias)

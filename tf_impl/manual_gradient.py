@@ -65,14 +65,14 @@ def manual_linear_rule(x, weight, bias):
 # region function
 def weighted_sum(x, weight):
     check_input("weighted_sum", x, "N I", I=weight.shape[0])
-    return weighted_sum_rule(x, tf.convert_to_tensor(weight))
+    weight = tf.convert_to_tensor(weight)
+    return weighted_sum_rule(x, weight)
 
 
 def manual_linear(x, weight, bias):
     check_input("manual_linear", x, "N I", I=weight.shape[1])
-    return manual_linear_rule(
-        x, tf.convert_to_tensor(weight), tf.convert_to_tensor(bias)
-    )
+    weight, bias = map(tf.convert_to_tensor, (weight, bias))
+    return manual_linear_rule(x, weight, bias)
 
 
 # endregion
@@ -83,9 +83,8 @@ class WeightedSum(tf.keras.layers.Layer):
     def __init__(self, in_features: int, **kwargs):
         super().__init__(**kwargs)
         start = glorot(in_features)
-        self.weight = self.add_weight(
-            (in_features,), start, name="weight"
-        )
+        shape = (in_features,)
+        self.weight = self.add_weight(shape, start, name="weight")
 
     def call(self, x):
         return weighted_sum(x, self.weight)
@@ -95,12 +94,9 @@ class ManualLinear(tf.keras.layers.Layer):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
         shape = (out_features, in_features)
-        self.weight = self.add_weight(
-            shape, glorot(*shape), name="weight"
-        )
-        self.bias = self.add_weight(
-            (out_features,), "zeros", name="bias"
-        )
+        start = glorot(*shape)
+        self.weight = self.add_weight(shape, start, name="weight")
+        self.bias = self.add_weight(shape[:1], "zeros", name="bias")
 
     def call(self, x):
         return manual_linear(x, self.weight, self.bias)

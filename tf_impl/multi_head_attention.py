@@ -46,23 +46,19 @@ class MultiHeadAttention(tf.keras.layers.Layer):
         self.causal, self.attention = causal, attention
         rows = embed_dim // num_heads * (num_heads + 2 * groups)
         shape = (rows, embed_dim)
-        self.qkv_weight = self.add_weight(
-            shape, glorot(*shape), name="qkv_weight"
-        )
+        start = glorot(*shape)
+        add = self.add_weight
+        self.qkv_weight = add(shape, start, name="qkv_weight")
         self.qkv_bias = self.out_weight = self.out_bias = None
         if bias:
-            self.qkv_bias = self.add_weight(
-                (rows,), "zeros", name="qkv_bias"
-            )
+            self.qkv_bias = add((rows,), "zeros", name="qkv_bias")
         if out_proj:
             shape = (embed_dim, embed_dim)
-            self.out_weight = self.add_weight(
-                shape, glorot(*shape), name="out_weight"
-            )
+            start = glorot(*shape)
+            self.out_weight = add(shape, start, name="out_weight")
         if out_proj and bias:
-            self.out_bias = self.add_weight(
-                (embed_dim,), "zeros", name="out_bias"
-            )
+            shape = (embed_dim,)
+            self.out_bias = add(shape, "zeros", name="out_bias")
 
     def call(self, x, attn_mask=None):
         rows, columns = self.qkv_weight.shape
@@ -70,13 +66,12 @@ class MultiHeadAttention(tf.keras.layers.Layer):
         h, g = self.num_heads, self.num_kv_heads
         x = linear(x, self.qkv_weight, self.qkv_bias)
         shape = (-1, x.shape[1], h + 2 * g, rows // (h + 2 * g))
-        x = tf.transpose(
-            tf.reshape(x, shape), (0, 2, 1, 3)
-        )  # B H+2G N D
+        x = tf.reshape(x, shape)  # B N H+2G D
+        x = tf.transpose(x, (0, 2, 1, 3))  # B H+2G N D
         q, k, v = x[:, :h], x[:, h : h + g], x[:, h + g :]
         y = self.attention(q, k, v, attn_mask, self.causal)  # B H N D
-        shape = (-1, y.shape[2], columns)
-        y = tf.reshape(tf.transpose(y, (0, 2, 1, 3)), shape)  # B N C
+        y = tf.transpose(y, (0, 2, 1, 3))  # B N H D
+        y = tf.reshape(y, (-1, y.shape[1], columns))  # B N C
         if self.out_weight is None:
             return y
         return linear(y, self.out_weight, self.out_bias)

@@ -9,8 +9,8 @@ bits are 2 to 8, or 16; steps are positive and finite
 
 Axes:   x any shape; a step () or, along an axis of x, (C)
 Raises: TypeError, ValueError for bits, axes, steps and shapes that do
-        not fit. A compiled function does not see numbers, so there a
-        step that is not positive makes every result NaN instead
+        not fit. A compiled function does not see numbers: there a
+        learned step that is not positive gives NaN
 Ref:    Jacob et al. 2018, CVPR, 2.1
 """
 

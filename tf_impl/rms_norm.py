@@ -14,6 +14,7 @@ Ref:    Zhang, Sennrich 2019, NeurIPS, eq. 4
 import tensorflow as tf
 
 from tf_impl.checks import check_input
+from tf_impl.precision import cast_like, widen
 
 # endregion
 
@@ -21,13 +22,10 @@ from tf_impl.checks import check_input
 # region function
 def rms_norm(x, weight, eps: float = 1e-6):
     check_input("rms_norm", x, "... C", C=weight.shape[0])
-    kind = tf.float64 if x.dtype == tf.float64 else tf.float32
-    wide, weight = tf.cast(x, kind), tf.cast(weight, kind)
-    square = tf.reduce_mean(
-        wide * wide, axis=-1, keepdims=True
-    )  # ... 1
-    y = wide / tf.sqrt(square + eps) * weight
-    return tf.cast(y, x.dtype)
+    wide = widen(x)
+    mean = tf.reduce_mean(wide * wide, axis=-1, keepdims=True)  # ... 1
+    y = wide / tf.sqrt(mean + eps) * widen(weight)
+    return cast_like(y, x)
 
 
 # endregion
@@ -50,10 +48,10 @@ class RMSNorm(tf.keras.layers.Layer):
 # region try
 if __name__ == "__main__":
     layer = RMSNorm(dim=2)
-    print(layer(tf.constant([3.0, 4.0])))
+    print(layer(tf.linspace(3.0, 4.0, 2)))
 # endregion
 
 
 # region what differs here
-# tensorflow 2.21.0 promotes no dtypes: the weight is cast as well
+# tensorflow 2.21.0 promotes no dtypes: a narrow weight would raise
 # endregion

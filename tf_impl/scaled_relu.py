@@ -42,7 +42,7 @@ class ScaledReLU(tf.keras.layers.Layer):
 # region try
 if __name__ == "__main__":
     layer = ScaledReLU(scale=0.5)
-    print(layer(tf.constant([-2.0, 0.0, 3.0])))
+    print(layer(tf.linspace(-2.0, 3.0, 6)))
 # endregion
 
 

@@ -18,6 +18,8 @@ Ref:    Polyak 1964, USSR Comp. Math. 4(5), eq. 9; Kingma, Ba 2015,
 # region imports
 import tensorflow as tf
 
+from tf_impl.precision import cast_like
+
 DECAY, DECAY2, EPS = 7 / 8, 1 - 2**-10, 2**-27
 # endregion
 
@@ -29,11 +31,13 @@ def squared_error(y, target):
 
 
 def cross_entropy(y, target):
-    top = tf.reduce_max(tf.stop_gradient(y), axis=1, keepdims=True)
+    stop = tf.stop_gradient(y)
+    top = tf.reduce_max(stop, axis=1, keepdims=True)  # N 1
     total = tf.reduce_sum(tf.exp(y - top), axis=1, keepdims=True)
     log_p = y - top - tf.math.log(total)  # N K
-    chosen = tf.one_hot(target, y.shape[1], dtype=y.dtype)
-    return -tf.reduce_mean(tf.reduce_sum(log_p * chosen, axis=1))
+    chosen = tf.one_hot(target, y.shape[1])
+    picked = log_p * cast_like(chosen, y)
+    return -tf.reduce_mean(tf.reduce_sum(picked, axis=1))
 
 
 def sgd(p, g, state, correct, lr):
@@ -56,19 +60,25 @@ def bias_correction(step: int):
     return 1 - DECAY**step, 1 - DECAY2**step
 
 
+def apply(rule, params, grads, states, correct, lr):
+    every = zip(params, grads, states)
+    found = [rule(p, g, s, correct, lr) for p, g, s in every]
+    return [new for new, _ in found], [state for _, state in found]
+
+
 def train(layer, loss, rule, batches, lr: float):
     params = [p.value for p in layer.trainable_variables]
-    states = [(tf.zeros_like(p), tf.zeros_like(p)) for p in params]
+    zeros = [tf.zeros_like(p) for p in params]
+    states = list(zip(zeros, zeros))
 
     @tf.function(autograph=False)
     def update(states, x, target, correct):
         with tf.GradientTape() as tape:
             value = loss(layer(x), target)
         grads = tape.gradient(value, params)
-        states = list(states)  # a tf.function must not change its input
-        for i, (p, g) in enumerate(zip(params, grads)):
-            new, states[i] = rule(p, g, states[i], correct, lr)
-            p.assign(new)
+        new, states = apply(rule, params, grads, states, correct, lr)
+        for p, new_p in zip(params, new):
+            p.assign(new_p)
         return value, states
 
     for step, (x, target) in enumerate(batches, start=1):
@@ -85,11 +95,8 @@ def train(layer, loss, rule, batches, lr: float):
 if __name__ == "__main__":
     from tf_impl.linear import Linear
 
-    x, target = (
-        tf.random.normal((20, 5, 3)),
-        tf.random.normal((20, 5, 2)),
-    )
-    batches, layer = zip(x, target), Linear(3, 2)
+    x = tf.reshape(tf.linspace(-1.0, 1.0, 300), (20, 5, 3))
+    batches, layer = zip(x, x[..., :2]), Linear(3, 2)
     losses = train(layer, squared_error, adam, batches, lr=1 / 16)
     print([round(float(value), 3) for value in losses])
 # endregion

@@ -68,9 +68,10 @@ class TransformerClassifier(tf.keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.embed = Linear(input_dim, embed_dim)
-        self.blocks = [
+        blocks = [
             Block(embed_dim, num_heads) for _ in range(num_layers)
         ]
+        self.blocks = blocks
         self.norm = RMSNorm(embed_dim)
         self.head = Linear(embed_dim, num_classes)
 

@@ -1,0 +1,40 @@
+"""Precision: narrow numbers are added up in wide ones.
+
+widen(x)         x in float32, or in float64 where it is that already
+cast_like(y, x)  y in the dtype of x
+lowest_like(x)   the lowest number of that dtype, in the shape of x
+
+A sum, mean or softmax of float16 or bfloat16 numbers is taken in
+float32 and rounded once, at the end. The gradient of a cast is cast
+back: each array has one of its own dtype.
+"""
+
+# region imports
+import jax.numpy as jnp
+
+# endregion
+
+
+# region function
+def widen(x):
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    return x.astype(wide)
+
+
+def cast_like(y, x):
+    return y.astype(x.dtype)
+
+
+def lowest_like(x):
+    return jnp.full_like(x, jnp.finfo(x.dtype).min)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    x = jnp.ones((2,), dtype=jnp.float16)
+    y = cast_like(widen(x), x)
+    print(widen(x).dtype, y.dtype, lowest_like(x))
+# endregion
