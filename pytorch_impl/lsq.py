@@ -59,10 +59,9 @@ class LSQRule(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, dy):
-        x, step, offset = ctx.saved_tensors
-        qmin, qmax, axis, g = ctx.rest
-        pair = along(step, x, axis), along(offset, x, axis)
-        dx, *each = lsq_backward(dy, x, *pair, qmin, qmax)
+        (x, *pair), (qmin, qmax, axis, g) = ctx.saved_tensors, ctx.rest
+        step, offset = (along(p, x, axis) for p in pair)
+        dx, *each = lsq_backward(dy, x, step, offset, qmin, qmax)
         each = [torch.sum(rows(d, axis), axis=-1) * g for d in each]
         each[1] = None if offset is None else each[1]
         return dx, *each, None, None, None, None
