@@ -28,7 +28,7 @@ def scan_blocks(
     if attn_mask is not None:
         shape = (*attn_mask.shape[:-1], k.shape[2])
         attn_mask = np.broadcast_to(attn_mask, shape)  # ... M
-    found = [[] for _ in range(parts)]
+    found = [np.empty_like(k) for _ in range(parts)]
     n = np.arange(q.shape[2], dtype="int64")[:, None]
     for start in range(0, k.shape[2], size):
         j = slice(start, start + size)
@@ -41,10 +41,10 @@ def scan_blocks(
         s = np.where(seen, s, lowest_like(s))
         state, new = step(state, kj, vj, s, seen)
         for every, one in zip(found, new):
-            every.append(one)
+            every[:, :, j] = one
         for x in state:
             x.wait_to_read()
-    return state, [np.concatenate(every, axis=2) for every in found]
+    return state, found
 
 
 # endregion

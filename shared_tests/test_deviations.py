@@ -84,6 +84,21 @@ def stale_gradient():
     assert (w.grad.asnumpy() == 7).all()
 
 
+def added_gradient():
+    from mxnet import autograd, np
+
+    found = []
+    for before in (lambda x: x, lambda x: x * 1.0):
+        x = np.ones(3)
+        x.attach_grad(grad_req="add")
+        for _ in range(2):
+            with autograd.record():
+                y = before(x).astype("float64")
+            y.backward()
+        found.append(x.grad.asnumpy().tolist())
+    assert found == [[1.0] * 3, [2.0] * 3]
+
+
 def no_fft():
     from mxnet import np
 
@@ -130,7 +145,7 @@ DEVIATIONS = {
     "pytorch": [empty_transform, compiled_numpy],
     "jax": [broadcast_gradient],
     "tf": [einsum_gradient, float16_sum, empty_convolution],
-    "mxnet": [where_scalar, stale_gradient, no_fft],
+    "mxnet": [where_scalar, stale_gradient, added_gradient, no_fft],
 }
 
 
