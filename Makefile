@@ -27,7 +27,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
-.PHONY: compare show alignment
+.PHONY: compare show alignment memory
 .PHONY: environments clean $(ALL:%=test-%) test-tools
 
 help: ## this text
@@ -50,6 +50,9 @@ show: .venv/tools/.stamp ## the numbers of a case: CASE=Linear-basic
 
 alignment: .venv/tools/.stamp ## how many lines of the pages are equal
 	@$(TOOLS) -m shared_tests.compare alignment
+
+memory: environments ## peak memory of attention, in 15 minutes
+	@$(TOOLS) -m shared_tests.memory
 
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .
