@@ -27,7 +27,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
-.PHONY: compare show alignment memory
+.PHONY: compare show alignment memory ledger
 .PHONY: environments clean $(ALL:%=test-%) test-tools
 
 help: ## this text
@@ -53,6 +53,9 @@ alignment: .venv/tools/.stamp ## how many lines of the pages are equal
 
 memory: environments ## peak memory of attention, in 15 minutes
 	@$(TOOLS) -m shared_tests.memory
+
+ledger: environments ## measure the frameworks' own quantizers; docs/deviations.md
+	@$(TOOLS) -m shared_tests.make_ledger
 
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .

@@ -20,6 +20,7 @@ BELONGS = {
     "test_environment.py": (*EVERYWHERE, "tools"),
     "test_initialisation.py": EVERYWHERE,
     "test_layers.py": EVERYWHERE,
+    "test_ledger.py": (*EVERYWHERE, "tools"),
     "test_misconceptions.py": EVERYWHERE,
     "test_parameters.py": EVERYWHERE,
     "test_quantize.py": EVERYWHERE,
