@@ -7,7 +7,9 @@ from pytorch_impl.attention_tiled import attention_tiled
 from pytorch_impl.bilinear import TensorReduction, bilinear
 from pytorch_impl.centered import CenteredLayer, centered
 from pytorch_impl.conv import StandardizedConv2d, standardized_conv2d
+from pytorch_impl.convert import convert
 from pytorch_impl.fake_quantize import fake_quantize, quantize
+from pytorch_impl.grid_linear import grid_linear
 from pytorch_impl.half_spectrum import HalfSpectrum, half_spectrum
 from pytorch_impl.linear import Linear, LinearReLU, linear, linear_relu
 from pytorch_impl.lsq import LSQ, lsq
@@ -22,6 +24,9 @@ from pytorch_impl.mlp import MLP
 from pytorch_impl.multi_head_attention import MultiHeadAttention
 from pytorch_impl.pact import PACT, pact
 from pytorch_impl.parameters import TiedMLP
+from pytorch_impl.prepare import prepare, set_mode
+from pytorch_impl.qat_attention import QATMultiHeadAttention
+from pytorch_impl.qat_linear import QATLinear
 from pytorch_impl.rms_norm import RMSNorm, rms_norm
 from pytorch_impl.scaled_relu import ScaledReLU, scaled_relu
 from pytorch_impl.transformer import TransformerClassifier
@@ -37,6 +42,8 @@ __all__ = [
     "ManualLinear",
     "MultiHeadAttention",
     "PACT",
+    "QATLinear",
+    "QATMultiHeadAttention",
     "RMSNorm",
     "ScaledReLU",
     "StandardizedConv2d",
@@ -48,16 +55,20 @@ __all__ = [
     "attention_tiled",
     "bilinear",
     "centered",
+    "convert",
     "fake_quantize",
+    "grid_linear",
     "half_spectrum",
     "linear",
     "linear_relu",
     "lsq",
     "manual_linear",
     "pact",
+    "prepare",
     "quantize",
     "rms_norm",
     "scaled_relu",
+    "set_mode",
     "standardized_conv2d",
     "weighted_sum",
 ]

@@ -9,7 +9,8 @@ a formula or a tolerance of its own.
 
 Noise on one result y, standard deviation in units of u:
     exact operations (views, selections, comparisons, negation, rounding
-        to an integer, times a power of two, integer plus integer)   none
+        to an integer, times a power of two, integer plus integer, sums
+        of products of integers below 2^24, integer dtypes)          none
     elementwise                                             ulps |y| / sqrt 3
     sums of n terms p_i with result S, Q = sum p_i^2        see `sum_noise`
     a Fourier transform of n points                         see `fft_noise`
@@ -36,16 +37,18 @@ EXACT = {
     getattr(aten, name)
     for name in """
     _local_scalar_dense _reshape_alias _to_copy _unsafe_view abs alias
-    amax amin arange as_strided bitwise_and bitwise_not cat clamp clone
-    contiguous copy_ detach detach_ empty empty_like eq expand fill_ full
-    full_like ge gt index is_same_size le lift_fresh lt maximum minimum ne
-    neg new_empty new_zeros ones ones_like permute real relu reshape round
-    scalar_tensor
-    scatter_ select select_backward slice slice_backward split squeeze
+    amax amin any arange as_strided bitwise_and bitwise_not cat clamp
+    clone contiguous copy_ detach detach_ empty empty_like eq expand
+    fill_ full full_like ge gt index is_same_size isnan le lift_fresh lt
+    maximum minimum ne neg new_empty new_zeros ones ones_like permute
+    real relu reshape round scalar_tensor scatter_ select
+    select_backward slice slice_backward sort split squeeze squeeze_
     stack t transpose tril uniform_ unsqueeze view view_as_complex
     view_as_real where zero_ zeros zeros_like
     """.split()
 }
+
+WHOLE = (torch.bool, torch.int8, torch.int32, torch.int64)
 
 # ulps that good vector libraries allow
 ELEMENTWISE = {
@@ -139,7 +142,16 @@ def product_sum_noise(n, y, squares):
     )
 
 
+def whole_products(a, b):
+    """Sums of whole numbers that stay below 2^24 are exact everywhere."""
+    if not (integer(a).all() and integer(b).all()):
+        return False
+    return bool(((a.abs() @ b.abs()) <= 1 / STEP).all())
+
+
 def matmul_noise(y, a, b):
+    if whole_products(a, b):
+        return torch.zeros_like(y)
     return product_sum_noise(a.shape[-1], y, (a * a) @ (b * b))
 
 
@@ -223,6 +235,8 @@ class RoundingNoise(TorchDispatchMode):
             if op is not func.overloadpacket:
                 before = (args[0].clone(), *args[1:])
             y = func(*args, **kwargs)
+            if torch.is_tensor(y) and y.dtype in WHOLE:
+                return y
             noise = self.deviation(op, y, before, kwargs)
             return self.perturb(y, noise)
         with self:
@@ -238,7 +252,7 @@ class RoundingNoise(TorchDispatchMode):
     def deviation(self, op, y, args, kwargs):
         if op not in RULES:
             noise = ELEMENTWISE[op] * y.abs() / math.sqrt(3)
-            if op in (aten.add, aten.sub):
+            if op in (aten.add, aten.sub, aten.rsub):
                 exact = integer(args[0]) & integer(args[1])
                 exact = exact & (y.abs() <= 1 / self.step)
                 noise = torch.where(exact, torch.zeros_like(y), noise)

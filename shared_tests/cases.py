@@ -136,6 +136,13 @@ CLASSIFIER = dict(
     input_dim=5, embed_dim=12, num_heads=3, num_layers=2, num_classes=4
 )
 Q, K = (2, 3, 5, 4), (2, 3, 7, 4)
+LEARNED = dict(
+    weight_quantizer="lsq", input_quantizer="lsq", input_bits=4
+)
+STEPS = {
+    "input_quantizer.step": number(0.3),
+    "weight_quantizer.step": values(0.011, 0.023, 0.007),
+}
 
 # fmt: off
 CASES = [
@@ -656,6 +663,70 @@ CASES += [
     case("LSQPlus", "empty_batch", {}, dict(x=normal(0, 7)),
          "empty_batch", "both get gradient 0",
          dict(step=number(0.5), offset=number(0.1))),
+
+    # qat_linear: whole numbers inside, so only two products are rounded
+    case("QATLinear", "basic", LINEAR, dict(x=normal(5, 7)),
+         "basic compiled", "8 bits, ranges of this batch and these weights"),
+    case("QATLinear", "4_bits", LINEAR | dict(weight_bits=4, input_bits=4),
+         dict(x=normal(5, 7)), "bits compiled", "15 codes for each weight"),
+    case("QATLinear", "2_bits", LINEAR | dict(weight_bits=2, input_bits=3),
+         dict(x=normal(5, 7)), "bits", "-1, 0 and 1, by 8 codes of x"),
+    case("QATLinear", "lsq", LINEAR | LEARNED, dict(x=normal(5, 7)),
+         "learned compiled", "a step for x and one for each row of W",
+         STEPS),
+    case("QATLinear", "pact",
+         LINEAR | dict(input_bits=3, input_quantizer="pact"),
+         dict(x=normal(5, 7, offset=0.7)), "learned compiled",
+         "clipped on both sides: alpha gets a gradient",
+         {"input_quantizer.alpha": number(1.7)}),
+    case("QATLinear", "percentile",
+         LINEAR | dict(input_quantizer="percentile"), dict(x=normal(503, 7)),
+         "observed", "the 3 outermost numbers on each side are clipped"),
+    case("QATLinear", "min_max", LINEAR | dict(input_quantizer="min_max"),
+         dict(x=normal(5, 7, offset=3.0)), "observed",
+         "all above 0, which gets a code all the same"),
+    case("QATLinear", "symmetric", LINEAR | dict(input_quantizer="absmax"),
+         dict(x=normal(5, 7)), "observed", "both zero points are 0"),
+    case("QATLinear", "no_bias", LINEAR | dict(bias=False),
+         dict(x=normal(5, 7)), "no_bias", "as Linear"),
+    case("QATLinear", "leading_axes", LINEAR, dict(x=normal(2, 5, 7)),
+         "rank_3", "gradients sum over every leading axis"),
+    case("QATLinear", "vector", LINEAR, dict(x=normal(7)),
+         "rank_1", "a single sample without a batch axis"),
+    case("QATLinear", "batch_1", LINEAR, dict(x=normal(1, 7)),
+         "batch_1", "an axis of size 1 hides broadcasting mistakes"),
+    case("QATLinear", "empty_batch", LINEAR | LEARNED, dict(x=normal(0, 7)),
+         "empty_batch", "the learned steps get gradient 0", STEPS),
+    case("QATLinear", "wide", dict(in_features=1000, out_features=11),
+         dict(x=normal(3, 1000)), "many_terms compiled",
+         "sums of codes beyond 2^24: float32 would lose their last bits"),
+    case("QATLinear", "zeros", LINEAR, dict(x=zeros(5, 7)),
+         "zeros", "a range of nothing has scale 1",
+         {"bias": values(0.0, 1.0, -1.0)}),
+
+    # qat_attention
+    case("QATMultiHeadAttention", "basic", HEADS, dict(x=normal(2, 5, 12)),
+         "basic compiled", "two projections in whole numbers"),
+    case("QATMultiHeadAttention", "grouped",
+         dict(embed_dim=12, num_heads=6, num_kv_heads=2, causal=True,
+              weight_bits=4),
+         dict(x=normal(2, 5, 12)), "grouped causal", "qkv has 20 rows"),
+    case("QATMultiHeadAttention", "masked", HEADS,
+         dict(x=normal(2, 5, 12), attn_mask=mask(2, 1, 5, 5, closed=(3,))),
+         "fully_masked_row", "the mask reaches the function"),
+    case("QATMultiHeadAttention", "no_out_proj",
+         HEADS | dict(out_proj=False, bias=False), dict(x=normal(2, 5, 12)),
+         "no_bias", "one projection alone"),
+    case("QATMultiHeadAttention", "tiled",
+         HEADS | dict(attention="attention_tiled"), dict(x=normal(2, 5, 12)),
+         "variant", "takes any variant of the function"),
+    case("QATMultiHeadAttention", "empty_batch", HEADS | LEARNED,
+         dict(x=normal(0, 5, 12)), "empty_batch",
+         "the learned steps get gradient 0",
+         {"qkv.input_quantizer.step": number(0.3),
+          "out.input_quantizer.step": number(0.2),
+          "qkv.weight_quantizer.step": Draw((36,), 0.0, 0.1),
+          "out.weight_quantizer.step": Draw((12,), 0.0, 0.1)}),
 ]
 # fmt: on
 

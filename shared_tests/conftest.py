@@ -23,6 +23,7 @@ BELONGS = {
     "test_ledger.py": (*EVERYWHERE, "tools"),
     "test_misconceptions.py": EVERYWHERE,
     "test_parameters.py": EVERYWHERE,
+    "test_qat.py": EVERYWHERE,
     "test_quantize.py": EVERYWHERE,
     "test_real_data.py": EVERYWHERE,
     "test_training.py": EVERYWHERE,

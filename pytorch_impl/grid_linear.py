@@ -1,0 +1,80 @@
+"""grid_linear: the linear layer of numbers that lie on a grid.
+
+a_i = round(x_i / x_scale), w_oi = round(W_oi / w_scale_o) are codes
+s_o = x_scale w_scale_o
+y_o = (sum_i a_i w_oi + round(b_o / s_o)) s_o
+The sum is exact, in whole numbers, and rounded where s multiplies it
+
+Axes:   I in_features, O out_features, ... any leading axes
+        x_scale (), w_scale (O)
+Grads:  those of linear, as if nothing were rounded:
+        x receives sum_o dy_o W_oi, weight sum dy_o x_i, bias sum dy_o;
+        the scales receive 0: x and weight carry their gradients
+Raises: TypeError, ValueError as linear
+Ref:    Jacob et al. 2018, CVPR, 2.2 and 2.4 (the bias in steps of s)
+"""
+
+# region imports
+import torch
+
+from pytorch_impl.checks import check_input
+
+# endregion
+
+
+# region gradient rule
+def whole_matmul(x, weight):
+    """Sums of products of whole numbers, exact, whatever their dtype."""
+    return torch.matmul(x.double(), weight.double().T)  # ... O
+
+
+def grid_linear_forward(x, weight, bias, x_scale, w_scale):
+    scale = x_scale * w_scale  # O
+    a = torch.round(x * (1 / x_scale))  # ... I
+    w = torch.round(weight * (1 / w_scale)[:, None])  # O I
+    total = whole_matmul(a, w) + torch.round(bias * (1 / scale))
+    return total.to(x.dtype) * scale  # ... O
+
+
+def grid_linear_backward(dy, x, weight):
+    dx = torch.einsum("...o,oi->...i", dy, weight)  # ... I
+    dweight = torch.einsum("...o,...i->oi", dy, x)  # O I
+    return dx, dweight, torch.einsum("...o->o", dy)
+
+
+class GridLinearRule(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias, *scales):
+        ctx.save_for_backward(x, weight, *scales)
+        return grid_linear_forward(x, weight, bias, *scales)
+
+    @staticmethod
+    def backward(ctx, dy):
+        x, weight, *scales = ctx.saved_tensors
+        every = grid_linear_backward(dy, x, weight)
+        return *every, *(torch.zeros_like(s) for s in scales)
+
+
+# endregion
+
+
+# region function
+def grid_linear(x, weight, bias, x_scale, w_scale):
+    check_input("grid_linear", x, "... I", I=weight.shape[1])
+    if bias is None:
+        bias = torch.zeros_like(w_scale)
+    return GridLinearRule.apply(x, weight, bias, x_scale, w_scale)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    x, weight = (
+        torch.tensor([[0.5, -1.0]]),
+        torch.tensor([[0.25, 0.75]]),
+    )
+    scales = torch.tensor(0.5), torch.tensor([0.25])
+    print(grid_linear(x, weight, torch.tensor([0.3]), *scales))
+# endregion

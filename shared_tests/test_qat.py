@@ -1,0 +1,536 @@
+"""Observers, prepared models and converted ones.
+
+Ranges and grids are one NumPy formula in the working precision, bit for
+bit. What a prepared layer computes is what the converted one computes in
+whole numbers, for 1,000 of 1,000 seeds, with equality and not a budget.
+"""
+
+import importlib
+
+import numpy as np
+import pytest
+
+SEEDS = 1000
+EVERY_PRECISION = pytest.mark.parametrize(
+    "precision", ["float32", "float64"]
+)
+OPTIONS = [
+    dict(),
+    dict(weight_bits=4, input_bits=4),
+    dict(weight_bits=2, input_bits=3, input_quantizer="percentile"),
+    dict(weight_bits=8, input_bits=8, input_quantizer="min_max"),
+    dict(weight_bits=3, input_bits=8, input_quantizer="absmax"),
+    dict(weight_bits=4, input_bits=2, input_quantizer="pact"),
+    dict(weight_bits=3, input_bits=3, input_quantizer="lsq")
+    | dict(weight_quantizer="lsq"),
+    dict(weight_bits=8, input_bits=8, input_quantizer="lsq")
+    | dict(weight_quantizer="lsq", input_signed=False),
+]
+
+
+@pytest.fixture(scope="module")
+def page(framework):
+    """page(name): that page of the framework, as a module."""
+    return lambda name: importlib.import_module(
+        f"{framework}_impl.{name}"
+    )
+
+
+@pytest.fixture(scope="module")
+def made(framework, adapter, page):
+    """made(page, class, ...): a layer that can be used at once."""
+
+    def made(name, kind, *args, precision="float32", **options):
+        if framework == "tf":
+            options["dtype"] = precision
+        layer = getattr(page(name), kind)(*args, **options)
+        dtype = adapter.PRECISIONS[precision]
+        if framework == "pytorch":
+            layer.to(dtype)
+        if framework == "jax":
+            page("prepare").cast(layer, dtype)
+        if framework == "mxnet":
+            layer.initialize()
+            layer.cast(dtype)
+        return layer
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def tensor(adapter):
+    return lambda x, precision="float32": adapter.to_tensor(
+        x, precision
+    )
+
+
+@pytest.fixture(scope="module")
+def array(framework, adapter):
+    """array(tensor or state): a NumPy copy."""
+
+    def array(x):
+        if framework == "mxnet" and hasattr(x, "list_data"):
+            x = x.data()
+        return np.array(adapter.to_numpy(x[...]))
+
+    return array
+
+
+@pytest.fixture(scope="module")
+def compiled(framework):
+    """compiled(layer): the same function, compiled; MXNet's is not."""
+    if framework == "pytorch":
+        import torch
+
+        return lambda layer: torch.compile(layer, fullgraph=True)
+    if framework == "jax":
+        import jax
+
+        return lambda layer: jax.jit(lambda x: layer(x))
+    if framework == "tf":
+        import tensorflow as tf
+
+        return lambda layer: tf.function(layer.call, jit_compile=True)
+    return lambda layer: layer
+
+
+def draw(rng, *shape, scale=1.0, offset=0.0, dtype=np.float32):
+    return (offset + scale * rng.standard_normal(shape)).astype(dtype)
+
+
+def grid(low, high, bits, signed, symmetric, dtype):
+    """scale and zero point, as the header of grid.py has them."""
+    qmin = -(2 ** (bits - 1)) if signed else 0
+    qmax = qmin + 2**bits - 1
+    low, high = np.minimum(low, 0), np.maximum(high, 0)
+    if symmetric:
+        scale = np.maximum(-low, high) * dtype(1 / qmax)
+    else:
+        scale = (high - low) * dtype(1 / (qmax - qmin))
+    scale = np.where(scale < 2.0**-126, dtype(1), scale)
+    zero_point = qmin - np.round(low * (dtype(1) / scale))
+    zero_point = 0 * zero_point if symmetric else zero_point
+    return scale, zero_point.astype(np.int32), qmin, qmax
+
+
+OBSERVERS = {
+    "MinMaxObserver": {},
+    "MovingAverageObserver": dict(momentum=1 / 16),
+    "PercentileObserver": dict(percent=90, momentum=1 / 4),
+}
+
+
+@EVERY_PRECISION
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+@pytest.mark.parametrize("kind", OBSERVERS)
+def test_ranges(made, tensor, array, kind, axis, precision):
+    rng, dtype = np.random.default_rng(5), np.dtype(precision).type
+    options, want = OBSERVERS[kind], None
+    channels = {} if axis is None else dict(axis=axis)
+    shape = (53, 7, 5)
+    if axis is not None:
+        channels |= dict(num_channels=shape[axis])
+    channels |= dict(precision=precision)
+    observer = made("observers", kind, **options, **channels)
+    assert np.isnan(array(observer.bounds)).all()
+    for step in range(3):
+        x = draw(rng, *shape, offset=0.3 * step, dtype=dtype)
+        observer.observe(tensor(x, precision))
+        rows = x.reshape(1, -1)
+        if axis is not None:
+            rows = np.moveaxis(x, axis, 0).reshape(shape[axis], -1)
+        rows, n = np.sort(rows), rows.shape[1]
+        rank = int(np.ceil(options.get("percent", 100) / 100 * n))
+        new = np.stack((rows[:, n - rank], rows[:, rank - 1]))
+        momentum = dtype(options.get("momentum", 1))
+        if want is None:
+            want = new
+        elif kind == "MinMaxObserver":
+            want = np.stack(
+                (
+                    np.minimum(want[0], new[0]),
+                    np.maximum(want[1], new[1]),
+                )
+            )
+        else:
+            want = (1 - momentum) * want + momentum * new
+    got = array(observer.bounds)
+    assert got.dtype == dtype
+    assert np.array_equal(got.reshape(want.shape), want)
+
+
+@EVERY_PRECISION
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8, 16])
+def test_grids(page, tensor, array, bits, signed, symmetric, precision):
+    """Bit for bit, and 0 has a code of its own."""
+    dtype = np.dtype(precision).type
+    rng = np.random.default_rng(bits)
+    ends = np.sort(draw(rng, 2, 400, offset=0.5, dtype=dtype), axis=0)
+    named = [[-1, 1], [0.5, 2], [-3, -1], [0, 0], [0, 1e-42], [-1, 0]]
+    ends = np.concatenate((ends, np.array(named, dtype).T), axis=1)
+    make = "symmetric_grid" if symmetric else "affine_grid"
+    make = getattr(page("grid"), make)
+    scale, zero_point, qmin, qmax = grid(
+        *ends, bits, signed, symmetric, dtype
+    )
+    got = make(tensor(ends, precision), bits, signed)
+    assert np.array_equal(array(got[0]), scale)
+    assert np.array_equal(array(got[1]), zero_point)
+    if signed or not symmetric:
+        assert (qmin <= zero_point).all() and (zero_point <= qmax).all()
+    fake_quantize = page("fake_quantize").fake_quantize
+    zeros = tensor(np.zeros((2, 406)), precision)
+    back = fake_quantize(zeros, *got, bits, signed, 1)
+    assert not array(back).any()
+
+
+def numpy_linear(layer, array, page, x):
+    """Codes, whole sums and values of a frozen QATLinear, by NumPy."""
+    grid_of = page("qat_quantizer").grid_of
+    scale, zero_point, options = grid_of(layer.input_quantizer)
+    w_scale, _, w_options = grid_of(layer.weight_quantizer)
+    scale, zero_point, w_scale = map(
+        array, (scale, zero_point, w_scale)
+    )
+
+    def codes(x, scale, zero_point, bits, signed, axis, narrow):
+        qmin = -(2 ** (bits - 1)) + narrow if signed else 0
+        qmax = 2 ** (bits - signed) - 1
+        scale = scale[:, None] if axis == 0 else scale
+        one = x.dtype.type(1)
+        code = np.round(x * (one / scale)) + zero_point
+        return np.clip(code, qmin, qmax).astype(np.int64)
+
+    q = codes(x, scale, zero_point, *options)
+    w = codes(array(layer.weight), w_scale, 0, *w_options)
+    out_scale = scale * w_scale
+    bias = np.round(array(layer.bias) * (x.dtype.type(1) / out_scale))
+    total = (q - zero_point) @ w.T + bias.astype(np.int64)
+    return q, total, total.astype(x.dtype) * out_scale
+
+
+def shifted(q, layer):
+    """An Int8Linear keeps codes from 0 as int8, from -128 on."""
+    bits, signed, *_ = layer.options
+    return q if signed else q - 2 ** (bits - 1)
+
+
+def test_prepared_is_converted_linear(
+    page, made, tensor, array, compiled
+):
+    """1,000 seeds: codes, sums and values, as NumPy's and each other's."""
+    prepare, convert = page("prepare"), page("convert").convert
+    layers = [
+        made("qat_linear", "QATLinear", 37, 11, **options)
+        for options in OPTIONS
+    ]
+    equal, nonzero = 0, 0
+    for seed in range(SEEDS):
+        rng = np.random.default_rng(seed)
+        layer = layers[seed % len(layers)]
+        prepare.set_arrays(
+            layer,
+            weight=tensor(
+                draw(rng, 11, 37, scale=rng.uniform(0.01, 9))
+            ),
+            bias=tensor(draw(rng, 11)),
+        )
+        seen, x = draw(rng, 2, 29, 37, scale=rng.uniform(0.1, 9))
+        prepare.set_mode(layer, "observe")
+        layer(tensor(seen))
+        prepare.set_mode(layer, "frozen")
+        y, whole = array(layer(tensor(x))), convert(layer)
+        q, total, value = numpy_linear(layer, array, page, x)
+        found = [array(whole.codes(tensor(x)))]
+        found += [array(whole.total(tensor(x)))]
+        found += [array(whole(tensor(x)))]
+        assert found[0].dtype == np.int8 and found[1].dtype == np.int32
+        pairs = zip([*found, y], (shifted(q, whole), total, y, value))
+        equal += all(np.array_equal(*pair) for pair in pairs)
+        nonzero += bool(y.any())
+        if seed < len(layers):
+            fast = compiled(whole)(tensor(x))
+            assert np.array_equal(array(fast), y)
+    assert equal == SEEDS and nonzero > 0.99 * SEEDS
+
+
+def test_prepared_is_converted_attention(page, made, tensor, array):
+    prepare, convert = page("prepare"), page("convert").convert
+    layers = [
+        made("qat_attention", "QATMultiHeadAttention", 12, 3, **options)
+        for options in OPTIONS
+    ]
+    equal = 0
+    for seed in range(SEEDS):
+        rng = np.random.default_rng(seed)
+        layer = layers[seed % len(layers)]
+        parts = dict(qkv=layer.qkv, out=layer.out)
+        for part, rows in zip(parts.values(), (36, 12)):
+            prepare.set_arrays(
+                part,
+                weight=tensor(draw(rng, rows, 12)),
+                bias=tensor(draw(rng, rows, scale=0.1)),
+            )
+        seen, x = draw(rng, 2, 2, 5, 12)
+        prepare.set_mode(layer, "observe")
+        layer(tensor(seen))
+        prepare.set_mode(layer, "frozen")
+        y, total = array(layer(tensor(x))), None
+        _, total, value = numpy_linear(layer.qkv, array, page, x)
+        layer = convert(layer)
+        equal += np.array_equal(array(layer(tensor(x))), y) and (
+            np.array_equal(array(layer.qkv.total(tensor(x))), total)
+            and np.array_equal(array(layer.qkv(tensor(x))), value)
+        )
+        for name, part in parts.items():
+            prepare.replace(layer, name, part)
+    assert equal == SEEDS
+
+
+CLASSIFIER = dict(
+    input_dim=5, embed_dim=12, num_heads=3, num_layers=2, num_classes=4
+)
+
+
+@EVERY_PRECISION
+def test_a_whole_model(start, page, adapter, array, precision):
+    prepare, convert = page("prepare"), page("convert").convert
+    config = {
+        "*": dict(weight_bits=4),
+        "*.mlp.*": dict(input_quantizer="lsq", weight_quantizer="lsq"),
+        "*.mlp.layer2": dict(input_quantizer="pact"),
+        "head": None,
+    }
+    rng = np.random.default_rng(1)
+    params = {
+        n: draw(rng, *shape, scale=0.3, offset=float("norm" in n))
+        for n, shape in adapter.shapes(
+            "TransformerClassifier", CLASSIFIER
+        ).items()
+    }
+    model = adapter.build(
+        "TransformerClassifier", CLASSIFIER, params, precision
+    ).call
+    x = adapter.to_tensor(draw(rng, 3, 7, 5), precision)
+    before = array(model(x))
+    assert prepare.prepare(model, config) is model
+    prepare.set_mode(model, "observe")
+    assert np.array_equal(array(model(x)), before)
+    prepare.set_mode(model, "quantize")
+    live = array(model(x))
+    prepare.set_mode(model, "frozen")
+    y = array(model(x))
+    assert np.array_equal(live, y)
+    moved = np.abs(y - before).max()
+    assert 0 < moved < 0.5 * np.abs(before).max()
+    kinds = page("qat_linear").QATLinear
+    names = set(prepare.find(model, kinds))
+    blocks = ["attention.qkv", "attention.out", "mlp.layer1"]
+    blocks += ["mlp.layer2"]
+    assert names == {"embed"} | {
+        f"blocks.{i}.{n}" for i in range(2) for n in blocks
+    }
+    assert convert(model) is model
+    assert y.dtype == precision
+    assert np.array_equal(array(model(x)), y)
+    assert not prepare.find(model, kinds)
+
+
+def test_modes(page, made, tensor, array):
+    """What moves, and when."""
+    set_mode = page("prepare").set_mode
+    layer = made("qat_linear", "QATLinear", 7, 3)
+    bounds = layer.input_quantizer.observer
+    rng = np.random.default_rng(2)
+    x = draw(rng, 5, 7)
+    linear = page("linear").linear(
+        tensor(x),
+        tensor(array(layer.weight)),
+        tensor(array(layer.bias)),
+    )
+    set_mode(layer, "observe")
+    y = array(layer(tensor(x)))
+    assert np.array_equal(y, array(linear))
+    ends = np.array([x.min(), x.max()])
+    assert np.array_equal(array(bounds.bounds), ends)
+    set_mode(layer, "quantize")
+    assert not np.array_equal(array(layer(tensor(3 * x))), 3 * y)
+    average = np.float32(15 / 16) * ends + np.float32(3 / 16) * ends
+    assert np.allclose(array(bounds.bounds), average, rtol=1e-6)
+    set_mode(layer, "frozen")
+    before = array(bounds.bounds)
+    layer(tensor(100 * x))
+    assert np.array_equal(array(bounds.bounds), before)
+
+
+def test_a_frozen_weight_keeps_its_grid(page, made, tensor, array):
+    """set_mode looks at the weights once more; after that they clip."""
+    prepare, grid_of = page("prepare"), page("qat_quantizer").grid_of
+    layer = made("qat_linear", "QATLinear", 7, 3)
+    weight = draw(np.random.default_rng(3), 3, 7)
+
+    def scale():
+        return array(grid_of(layer.weight_quantizer)[0])
+
+    prepare.set_mode(layer, "quantize")
+    layer(tensor(weight))
+    prepare.set_arrays(layer, weight=tensor(weight))
+    prepare.set_mode(layer, "frozen")
+    peak = np.abs(weight).max(axis=1) * np.float32(1 / 127)
+    assert np.array_equal(scale(), peak)
+    prepare.set_arrays(layer, weight=tensor(2 * weight))
+    layer(tensor(weight))
+    assert np.array_equal(scale(), peak)
+
+
+def test_no_gradient_through_the_range(adapter):
+    """The largest input moves its own range; its gradient is dy W."""
+    weight = np.float32([[1.0, 0.5]])
+    params = dict(weight=weight, bias=np.float32([0.0]))
+    config = dict(in_features=2, out_features=1)
+    built = adapter.build("QATLinear", config, params, "float64")
+    x, dy = np.float32([[2.0, -1.0]]), np.float32([[1.0]])
+    got = adapter.run(built, dict(x=x), dict(y=dy))
+    step = 1 / 127
+    half = np.round(0.5 / step) * step
+    assert np.allclose(got["grad.x"], [[1.0, half]], rtol=1e-12)
+
+
+def test_a_checkpoint_keeps_the_ranges(
+    page, made, tensor, array, tmp_path
+):
+    prepare, checkpoint = page("prepare"), page("checkpoint")
+    layer, twin = (
+        made("qat_linear", "QATLinear", 7, 3, input_bits=4)
+        for _ in range(2)
+    )
+    x = tensor(draw(np.random.default_rng(4), 5, 7))
+    prepare.set_mode(layer, "observe")
+    layer(x)
+    prepare.set_mode(layer, "frozen")
+    twin(3 * x)
+    prepare.set_mode(twin, "frozen")
+    path = str(tmp_path / "qat.weights.h5")
+    checkpoint.save(layer, path)
+    checkpoint.load(twin, path)
+    assert np.array_equal(array(twin(x)), array(layer(x)))
+
+
+X = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+
+
+@pytest.mark.parametrize("kind", OBSERVERS)
+@pytest.mark.parametrize(
+    "x, words",
+    [
+        (X[:0], ["not empty", "(0, 3)"]),
+        (X * np.nan, ["finite", "nan"]),
+        (X * np.float32(np.inf), ["finite", "inf"]),
+        (X.T.copy(), ["channels", "(3,)", "(2,)"]),
+    ],
+)
+def test_batches_that_do_not_fit(made, tensor, kind, x, words):
+    observer = made("observers", kind, axis=1, num_channels=3)
+    with pytest.raises(ValueError) as error:
+        observer.observe(tensor(x))
+    assert [w for w in words if w not in str(error.value)] == []
+    assert np.array_equal(
+        made("observers", kind, axis=1, num_channels=3).axis, 1
+    )
+
+
+@pytest.mark.parametrize(
+    "mode, options",
+    [
+        ("observe", OPTIONS[0]),
+        ("observe", OPTIONS[5]),
+        ("observe", OPTIONS[6]),
+        ("quantize", OPTIONS[0]),
+    ],
+)
+@pytest.mark.parametrize(
+    "x, words",
+    [(X[:0], ["not empty"]), (X * np.nan, ["finite", "nan"])],
+)
+def test_layers_refuse_bad_batches(
+    page, made, tensor, mode, options, x, words
+):
+    layer = made("qat_linear", "QATLinear", 3, 2, **options)
+    page("prepare").set_mode(layer, mode)
+    with pytest.raises(ValueError) as error:
+        layer(tensor(x))
+    assert [w for w in words if w not in str(error.value)] == []
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_nothing_was_seen(page, made, tensor, options):
+    """Neither a frozen layer nor a converted one can be made of it."""
+    layer = made("qat_linear", "QATLinear", 3, 2, **options)
+    layer.mode = "frozen"
+    with pytest.raises(
+        ValueError, match=r"expected .*, got (none|nan)"
+    ):
+        layer(tensor(X))
+    with pytest.raises(
+        ValueError, match=r"expected .*, got (none|nan)"
+    ):
+        page("convert").convert(layer)
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (dict(weight_bits=1), ["bits", "2 to 8", "got 1"]),
+        (dict(input_bits=17), ["bits", "2 to 8", "got 17"]),
+        (dict(input_bits=16), ["bits", "2 to 8", "got 16"]),
+        (
+            dict(weight_quantizer="min_max"),
+            ["weight_quantizer", "absmax or lsq", "'min_max'"],
+        ),
+        (
+            dict(input_quantizer="histogram"),
+            ["quantizer", "absmax, min_max", "'histogram'"],
+        ),
+    ],
+)
+def test_options_that_do_not_fit(page, start, options, words):
+    with pytest.raises(ValueError) as error:
+        start(
+            "QATLinear", dict(in_features=3, out_features=2) | options
+        )
+    assert [w for w in words if w not in str(error.value)] == []
+
+
+def test_models_that_do_not_fit(page, start, made, tensor):
+    prepare, convert = page("prepare"), page("convert").convert
+    config = dict(input_size=3, hidden_size=5, output_size=2)
+    model = start("MLP", config)
+    with pytest.raises(ValueError, match=r"layer1, layer2.*'layer3'"):
+        prepare.prepare(model, {"*": {}, "layer3": {}})
+    with pytest.raises(ValueError, match=r"observe, .*frozen.*'on'"):
+        prepare.set_mode(model, "on")
+    with pytest.raises(ValueError, match=r"a prepared model.*MLP"):
+        convert(model)
+    none = start("ScaledReLU", {})
+    with pytest.raises(ValueError, match="a Linear"):
+        prepare.prepare(none, {"*": {}})
+    layer = made("qat_linear", "QATLinear", 3, 2)
+    prepare.set_mode(layer, "observe")
+    layer(tensor(X))
+    bias = tensor(np.float32([0.0, 1e9]))
+    prepare.set_arrays(layer, bias=bias)
+    with pytest.raises(
+        ValueError, match=r"bias expected .*2\^31 steps"
+    ):
+        convert(layer)
+
+
+def test_prepare_replaces_a_single_layer(page, start, tensor, array):
+    prepare = page("prepare").prepare
+    layer = start("Linear", dict(in_features=3, out_features=2))
+    weight = array(layer.weight)
+    twin = prepare(layer, {"*": dict(weight_bits=4)})
+    assert type(twin).__name__ == "QATLinear"
+    assert np.array_equal(array(twin.weight), weight)
