@@ -48,7 +48,10 @@ def made(framework, adapter, page):
         if framework == "pytorch":
             layer.to(dtype)
         if framework == "jax":
-            page("prepare").cast(layer, dtype)
+            from flax import nnx
+
+            for _, state in nnx.to_flat_state(nnx.state(layer)):
+                state.set_value(state[...].astype(dtype))
         if framework == "mxnet":
             layer.initialize()
             layer.cast(dtype)
