@@ -390,6 +390,110 @@ def lsq(config, x, g, step, offset=None):
     return y, grads if offset is None else grads | {"offset": doffset}
 
 
+def observed(kind, x, bits, signed=True):
+    """scale, zero point and narrow range of the numbers x, all seen."""
+    qmin = -(2 ** (bits - 1)) if signed else 0
+    qmax = qmin + 2**bits - 1
+    share = LONG(999) / 1000 if kind == "percentile" else 1
+    ranked = np.sort(x.reshape(-1))
+    rank = int(np.ceil(share * x.size))
+    low, high = ranked[-rank], ranked[rank - 1]
+    if kind == "absmax":
+        scale = max(-low, high) / qmax
+    else:
+        scale = (max(high, 0) - min(low, 0)) / (qmax - qmin)
+    scale = scale if scale > 0 else LONG(1)
+    zero = (
+        0 if kind == "absmax" else qmin - np.rint(min(low, 0) / scale)
+    )
+    return scale, np.int32(zero), kind == "absmax"
+
+
+def on_grid(kind, x, g, bits, axis=None, signed=True, **own):
+    """Step, values and gradients of the numbers x by that quantizer."""
+    config = dict(bits=bits, signed=signed, axis=axis)
+    if kind == "pact":
+        y, grads = pact(config, x, g, **own)
+        return own["alpha"] / (2**bits - 1), y, grads
+    if kind == "lsq":
+        every = {} if axis is None else dict(num_elements=x.size)
+        y, grads = lsq(config | every, x, g, **own)
+        return own["step"], y, grads
+    parts = [x] if axis is None else list(x)
+    seen = [observed(kind, part, bits, signed) for part in parts]
+    shape = () if axis is None else (len(x),)
+    scale = np.array([s for s, _, _ in seen], LONG).reshape(shape)
+    zero = np.array([z for _, z, _ in seen], np.int32).reshape(shape)
+    config |= dict(narrow_range=seen[0][2])
+    y, grads = fake_quantize(config, x, g, scale, zero)
+    grads.pop("scale")
+    return scale, y, grads
+
+
+def qat_linear(config, x, g, weight, bias=None, **own):
+    def side(name, numbers, g, **more):
+        bits = config.get(f"{name}_bits", 8)
+        head = f"{name}_quantizer."
+        mine = {
+            n.removeprefix(head): p
+            for n, p in own.items()
+            if n.startswith(head)
+        }
+        usual = dict(weight="absmax", input="moving_average")[name]
+        kind = config.get(f"{name}_quantizer", usual)
+        scale, y, grads = on_grid(
+            kind, numbers, g, bits, **more, **mine
+        )
+        dx = grads.pop("x")
+        return scale, y, dx, {head + n: v for n, v in grads.items()}
+
+    x_step, a, _, _ = side("input", x, np.zeros_like(x))
+    w_step, w, _, _ = side(
+        "weight", weight, np.zeros_like(weight), axis=0
+    )
+    y, grads = linear({}, a, g, w, bias)
+    if bias is not None:
+        step = x_step * w_step
+        y = y - bias + np.rint(bias / step) * step
+    _, _, dx, of_input = side("input", x, grads["x"])
+    _, _, dw, of_weight = side(
+        "weight", weight, grads["weight"], axis=0
+    )
+    grads |= dict(x=dx, weight=dw) | of_weight | of_input
+    return y, grads
+
+
+def qat_multi_head_attention(config, x, g, attn_mask=None, **params):
+    def part(name):
+        return {
+            n.removeprefix(f"{name}."): p
+            for n, p in params.items()
+            if n.startswith(f"{name}.")
+        }
+
+    h = config["num_heads"]
+    kv = config.get("num_kv_heads") or h
+    width = x.shape[2] // h
+    flat = np.zeros((*x.shape[:2], (h + 2 * kv) * width), LONG)
+    flat, _ = qat_linear(config, x, flat, **part("qkv"))
+    heads = flat.reshape(*x.shape[:2], h + 2 * kv, width).swapaxes(1, 2)
+    qkv = heads[:, :h], heads[:, h : h + kv], heads[:, h + kv :]
+    kept = {n: v for n, v in config.items() if n == "causal"}
+    y, _ = attention(kept, np.zeros_like(qkv[0]), *qkv, attn_mask)
+    y, up, grads = y.swapaxes(1, 2).reshape(x.shape), g, {}
+    if config.get("out_proj", True):
+        y, of_out = qat_linear(config, y, g, **part("out"))
+        up = of_out.pop("x")
+        grads |= {f"out.{n}": value for n, value in of_out.items()}
+    up = up.reshape(*x.shape[:2], h, width).swapaxes(1, 2)
+    _, of_heads = attention(kept, up, *qkv, attn_mask)
+    up = np.concatenate([of_heads[n] for n in "qkv"], axis=1)
+    up = up.swapaxes(1, 2).reshape(flat.shape)
+    _, of_qkv = qat_linear(config, x, up, **part("qkv"))
+    grads["x"] = of_qkv.pop("x")
+    return y, grads | {f"qkv.{n}": v for n, v in of_qkv.items()}
+
+
 def trajectory(case, x, target, **params):
     """20 steps by the definitions: losses, and parameters after each."""
     define, loss = DEFINITIONS[case.layer], case.training["loss"]
@@ -454,6 +558,8 @@ DEFINITIONS = {
     "PACT": pact,
     "LSQ": lsq,
     "LSQPlus": lsq,
+    "QATLinear": qat_linear,
+    "QATMultiHeadAttention": qat_multi_head_attention,
 }
 
 
@@ -637,6 +743,8 @@ STRAIGHT_THROUGH = {
     "PACT",
     "LSQ",
     "LSQPlus",
+    "QATLinear",
+    "QATMultiHeadAttention",
 }
 
 

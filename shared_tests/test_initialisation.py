@@ -56,6 +56,9 @@ DRAWN = [
     ("ManualLinear", LINEAR, "weight", math.sqrt(6 / 700)),
     ("MultiHeadAttention", HEADS, "qkv_weight", math.sqrt(6 / 1280)),
     ("MultiHeadAttention", HEADS, "out_weight", math.sqrt(6 / 640)),
+    ("QATLinear", LINEAR, "weight", math.sqrt(6 / 700)),
+    ("QATMultiHeadAttention", HEADS, "qkv.weight", math.sqrt(6 / 1280)),
+    ("QATMultiHeadAttention", HEADS, "out.weight", math.sqrt(6 / 640)),
     *(
         ("TransformerClassifier", CLASSIFIER, name, math.sqrt(6 / both))
         for name, both in {

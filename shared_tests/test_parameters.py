@@ -74,6 +74,22 @@ NAMES = [
         dict(embed_dim=12, num_heads=3, bias=False, out_proj=False),
         {"qkv_weight": (36, 12)},
     ),
+    ("QATLinear", LINEAR, {"weight": (3, 7), "bias": (3,)}),
+    (
+        "QATLinear",
+        LINEAR | dict(weight_quantizer="lsq", input_quantizer="pact"),
+        {
+            "weight": (3, 7),
+            "bias": (3,),
+            "weight_quantizer.step": (3,),
+            "input_quantizer.alpha": (),
+        },
+    ),
+    (
+        "QATMultiHeadAttention",
+        dict(embed_dim=12, num_heads=6, num_kv_heads=2, bias=False),
+        {"qkv.weight": (20, 12), "out.weight": (12, 12)},
+    ),
     (
         "TransformerClassifier",
         dict(
