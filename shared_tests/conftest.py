@@ -28,6 +28,7 @@ BELONGS = {
     "test_real_data.py": EVERYWHERE,
     "test_training.py": EVERYWHERE,
     "test_budget.py": ("pytorch",),
+    "test_export.py": ("pytorch",),
     "test_canonical.py": ("pytorch",),
     "test_linen.py": ("jax",),
     "test_custom_function.py": ("mxnet",),
