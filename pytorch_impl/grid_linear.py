@@ -24,7 +24,7 @@ from pytorch_impl.checks import check_input
 
 # region gradient rule
 def whole_matmul(x, weight):
-    """Sums of products of whole numbers, exact, whatever their dtype."""
+    """Sums of products of whole numbers, exact in any dtype."""
     return torch.matmul(x.double(), weight.double().T)  # ... O
 
 
