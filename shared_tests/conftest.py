@@ -25,6 +25,7 @@ BELONGS = {
     "test_parameters.py": EVERYWHERE,
     "test_qat.py": EVERYWHERE,
     "test_quantize.py": EVERYWHERE,
+    "test_quantized_digits.py": EVERYWHERE,
     "test_real_data.py": EVERYWHERE,
     "test_training.py": EVERYWHERE,
     "test_budget.py": ("pytorch",),

@@ -10,6 +10,8 @@ import importlib
 import numpy as np
 import pytest
 
+from shared_tests.quantized_digits import to_array
+
 SEEDS = 1000
 EVERY_PRECISION = pytest.mark.parametrize(
     "precision", ["float32", "float64"]
@@ -68,15 +70,8 @@ def tensor(adapter):
 
 
 @pytest.fixture(scope="module")
-def array(framework, adapter):
-    """array(tensor or state): a NumPy copy."""
-
-    def array(x):
-        if framework == "mxnet" and hasattr(x, "list_data"):
-            x = x.data()
-        return np.array(adapter.to_numpy(x[...]))
-
-    return array
+def array(adapter):
+    return lambda x: to_array(adapter, x)
 
 
 @pytest.fixture(scope="module")
