@@ -27,7 +27,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
-.PHONY: compare show alignment memory ledger
+.PHONY: compare show alignment memory ledger digits
 .PHONY: environments clean $(ALL:%=test-%) test-tools
 
 help: ## this text
@@ -56,6 +56,9 @@ memory: environments ## peak memory of attention, in 15 minutes
 
 ledger: environments ## measure the frameworks' own quantizers; docs/deviations.md
 	@$(TOOLS) -m shared_tests.make_ledger
+
+digits: environments ## train digits with 8 to 2 bits; docs/quantization.md
+	@$(TOOLS) -m shared_tests.quantized_digits
 
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .

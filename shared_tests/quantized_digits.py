@@ -14,11 +14,14 @@ is docs/quantization.md, its plot docs/quantization.svg.
 import importlib
 import json
 import math
+import subprocess
 import sys
+from concurrent import futures
 from typing import NamedTuple
 
 import numpy as np
 
+from shared_tests.make_ledger import replace_file
 from shared_tests.real_data import TASKS, read_run, samples
 from shared_tests.run import ROOT
 
@@ -29,6 +32,7 @@ METHODS = {
     "pact": "PACT",
     "lsq": "LSQ",
 }
+PAGE = ROOT / "docs" / "quantization.md"
 FOLDER = ROOT / "build" / "digits"
 TEST, BATCH, FLOAT_STEPS, FLOAT_LR = 360, 64, 500, 1 / 512
 
@@ -357,10 +361,43 @@ def plot(rows, path):
     figure.savefig(path, metadata={"Date": None})
 
 
+def write_page(rows, page=PAGE):
+    """The tables between the marks of the page, and the plot beside it."""
+    text = page.read_text()
+    for task in MODELS:
+        start, end = f"<!-- {task} -->\n", f"<!-- /{task} -->\n"
+        before, rest = text.split(start)
+        after = rest.split(end)[1]
+        text = before + start + table(rows, task) + end + after
+    plot(rows, page.with_suffix(".svg"))
+    replace_file(page, text)
+
+
+def run_all():
+    """Two at a time; 0, or 1 where a framework did not finish."""
+    from shared_tests.parity import FRAMEWORKS, python_of
+
+    with futures.ThreadPoolExecutor(2) as pool:
+        command = "-m", "shared_tests.quantized_digits"
+        codes = pool.map(
+            lambda name: subprocess.call(
+                [python_of(name), *command, name], cwd=ROOT
+            ),
+            FRAMEWORKS,
+        )
+        broken = [n for n, code in zip(FRAMEWORKS, codes) if code]
+    if broken:
+        print(f"no page: {', '.join(broken)} did not finish")
+        return 1
+    write_page({name: read(name) for name in FRAMEWORKS})
+    return 0
+
+
 def main():
     if len(sys.argv) > 1:
-        run_one(sys.argv[1])
+        return run_one(sys.argv[1])
+    return run_all()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,7 +1,6 @@
 """Training with quantizers: the same integers, and what it recovers."""
 
 import numpy as np
-import pytest
 from safetensors.numpy import load_file
 
 from shared_tests import quantized_digits
@@ -27,10 +26,13 @@ def test_the_same_integers_after_200_steps(framework):
     assert losses[-20:].mean() < losses[:20].mean()
 
 
-@pytest.mark.parametrize("bits", [3, 2])
-def test_training_recovers(framework, bits):
-    """One seed of the table: LSQ against the model quantized as it is."""
-    name, seed = "MLP", 0
+def test_training_recovers(framework):
+    """One cell of the table: LSQ against the model quantized as it is.
+
+    At 2 bits, where that loses every fourth image: at 3 bits it is one
+    in forty, too few for one seed.
+    """
+    name, seed, bits = "MLP", 0, 2
     of = Framework(framework)
     test, _ = quantized_digits.images(
         quantized_digits.MODELS[name], seed
