@@ -7,7 +7,9 @@ from jax_impl.attention_tiled import attention_tiled
 from jax_impl.bilinear import TensorReduction, bilinear
 from jax_impl.centered import CenteredLayer, centered
 from jax_impl.conv import StandardizedConv2d, standardized_conv2d
+from jax_impl.convert import convert
 from jax_impl.fake_quantize import fake_quantize, quantize
+from jax_impl.grid_linear import grid_linear
 from jax_impl.half_spectrum import HalfSpectrum, half_spectrum
 from jax_impl.linear import Linear, LinearReLU, linear, linear_relu
 from jax_impl.lsq import LSQ, lsq
@@ -22,6 +24,9 @@ from jax_impl.mlp import MLP
 from jax_impl.multi_head_attention import MultiHeadAttention
 from jax_impl.pact import PACT, pact
 from jax_impl.parameters import TiedMLP
+from jax_impl.prepare import prepare, set_mode
+from jax_impl.qat_attention import QATMultiHeadAttention
+from jax_impl.qat_linear import QATLinear
 from jax_impl.rms_norm import RMSNorm, rms_norm
 from jax_impl.scaled_relu import ScaledReLU, scaled_relu
 from jax_impl.transformer import TransformerClassifier
@@ -37,6 +42,8 @@ __all__ = [
     "ManualLinear",
     "MultiHeadAttention",
     "PACT",
+    "QATLinear",
+    "QATMultiHeadAttention",
     "RMSNorm",
     "ScaledReLU",
     "StandardizedConv2d",
@@ -48,16 +55,20 @@ __all__ = [
     "attention_tiled",
     "bilinear",
     "centered",
+    "convert",
     "fake_quantize",
+    "grid_linear",
     "half_spectrum",
     "linear",
     "linear_relu",
     "lsq",
     "manual_linear",
     "pact",
+    "prepare",
     "quantize",
     "rms_norm",
     "scaled_relu",
+    "set_mode",
     "standardized_conv2d",
     "weighted_sum",
 ]

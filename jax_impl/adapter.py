@@ -97,6 +97,12 @@ def build(layer, config, params, precision="float32"):
         call = functools.partial(make, **config)
         return Built(layer, call, {}, precision)
     module = construct(make, config)
+    for _, bounds in nnx.to_flat_state(
+        nnx.state(module, nnx.BatchStat)
+    ):
+        # what an observer has seen: nothing yet
+        nothing = jnp.full(bounds.shape, jnp.nan, PRECISIONS[precision])
+        bounds.set_value(nothing)
     own = named_parameters(module)
     check_params(layer, list_parameters(module), params)
     for name, value in params.items():

@@ -4,7 +4,8 @@ step = alpha / L, L = 2^bits - 1; inv = 1 / step, each rounded once
 y_i = step * round(min(max(x_i, 0), alpha) inv), at most L steps
 
 Axes:   x any shape
-Params: alpha (), starts as alpha_init
+Params: alpha (), starts as alpha_init; start(x) sets it to
+        2 mean |x| sqrt(L), L of the steps that LSQ would start with
 Grads:  x receives dy where 0 <= x < alpha, else 0
         alpha receives the sum of dy over x >= alpha, without a factor
 Raises: TypeError if x is not of float32 or float64
@@ -18,7 +19,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jax_impl.quantizer import check_quantizer, code_range
+from jax_impl.quantizer import (
+    check_quantizer,
+    code_range,
+    first_step,
+)
 
 # endregion
 
@@ -63,11 +68,20 @@ class PACT(nnx.Module):
     def __init__(self, bits: int = 4, alpha_init: float = 6.0):
         super().__init__()
         code_range(bits)
-        self.bits = bits
+        self.options = bits, False, None
         self.alpha = nnx.Param(jnp.asarray(alpha_init, float))
 
+    @property
+    def step(self):
+        return self.alpha * (1 / code_range(*self.options[:2])[1])
+
+    def start(self, x):
+        levels = code_range(*self.options[:2])[1]
+        step = first_step(x, *self.options)
+        self.alpha.set_value(step * levels)
+
     def __call__(self, x):
-        return pact(x, self.alpha[...], self.bits)
+        return pact(x, self.alpha[...], self.options[0])
 
 
 # endregion

@@ -108,7 +108,8 @@ def definitions(framework, page):
 def arguments(function):
     """Names, hints and defaults, less the two declared exceptions."""
     text = ast.unparse(function.args)
-    text = re.sub(r"(, \*)?, rngs$", "", text)  # NNX: keyword, last
+    # NNX: keyword, last but for **options
+    text = re.sub(r"(, \*)?, rngs(?=$|, \*\*)", "", text)
     return re.sub(r", \*\*kwargs$", "", text)  # Keras, Gluon: last
 
 

@@ -175,6 +175,7 @@ def test_definitions_and_arguments(folders):
     folders(
         "jax",
         "def f(x, bits: int = 8, *, rngs): ...\n"
+        "def g(x, *, rngs, **options): ...\n"
         "class A:\n"
         "    def other(self): ...\n"
         "    def __init__(self, size: int, **kwargs): ...\n"
@@ -182,6 +183,7 @@ def test_definitions_and_arguments(folders):
     )
     assert pages.definitions("jax", "toy.py") == [
         ("f", "x, bits: int=8"),
+        ("g", "x, **options"),
         ("A", "self, size: int"),
         ("B", []),
     ]

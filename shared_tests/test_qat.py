@@ -6,6 +6,7 @@ whole numbers, for 1,000 of 1,000 seeds, with equality and not a budget.
 """
 
 import importlib
+import inspect
 
 import numpy as np
 import pytest
@@ -45,7 +46,12 @@ def made(framework, adapter, page):
     def made(name, kind, *args, precision="float32", **options):
         if framework == "tf":
             options["dtype"] = precision
-        layer = getattr(page(name), kind)(*args, **options)
+        make = getattr(page(name), kind)
+        if "rngs" in inspect.signature(make.__init__).parameters:
+            from flax import nnx
+
+            options["rngs"] = nnx.Rngs(0)
+        layer = make(*args, **options)
         dtype = adapter.PRECISIONS[precision]
         if framework == "pytorch":
             layer.to(dtype)
