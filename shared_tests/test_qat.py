@@ -72,8 +72,9 @@ def array(framework, adapter):
     """array(tensor or state): a NumPy copy."""
 
     def array(x):
-        if framework == "mxnet" and hasattr(x, "list_data"):
-            x = x.data()
+        if framework == "mxnet":  # its () arrays refuse x[...]
+            x = x.data() if hasattr(x, "list_data") else x
+            return adapter.to_numpy(x)
         return np.array(adapter.to_numpy(x[...]))
 
     return array
