@@ -9,7 +9,9 @@ from mxnet_impl.attention_tiled import attention_tiled
 from mxnet_impl.bilinear import TensorReduction, bilinear
 from mxnet_impl.centered import CenteredLayer, centered
 from mxnet_impl.conv import StandardizedConv2d, standardized_conv2d
+from mxnet_impl.convert import convert
 from mxnet_impl.fake_quantize import fake_quantize, quantize
+from mxnet_impl.grid_linear import grid_linear
 from mxnet_impl.half_spectrum import HalfSpectrum, half_spectrum
 from mxnet_impl.linear import Linear, LinearReLU, linear, linear_relu
 from mxnet_impl.lsq import LSQ, lsq
@@ -24,6 +26,9 @@ from mxnet_impl.mlp import MLP
 from mxnet_impl.multi_head_attention import MultiHeadAttention
 from mxnet_impl.pact import PACT, pact
 from mxnet_impl.parameters import TiedMLP
+from mxnet_impl.prepare import prepare, set_mode
+from mxnet_impl.qat_attention import QATMultiHeadAttention
+from mxnet_impl.qat_linear import QATLinear
 from mxnet_impl.rms_norm import RMSNorm, rms_norm
 from mxnet_impl.scaled_relu import ScaledReLU, scaled_relu
 from mxnet_impl.transformer import TransformerClassifier
@@ -39,6 +44,8 @@ __all__ = [
     "ManualLinear",
     "MultiHeadAttention",
     "PACT",
+    "QATLinear",
+    "QATMultiHeadAttention",
     "RMSNorm",
     "ScaledReLU",
     "StandardizedConv2d",
@@ -50,16 +57,20 @@ __all__ = [
     "attention_tiled",
     "bilinear",
     "centered",
+    "convert",
     "fake_quantize",
+    "grid_linear",
     "half_spectrum",
     "linear",
     "linear_relu",
     "lsq",
     "manual_linear",
     "pact",
+    "prepare",
     "quantize",
     "rms_norm",
     "scaled_relu",
+    "set_mode",
     "standardized_conv2d",
     "weighted_sum",
 ]

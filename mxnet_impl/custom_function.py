@@ -63,6 +63,7 @@ class Function(mx.autograd.Function):
         self._used = True
         self.given = [x is not None for x in inputs]
         recording = mx.autograd.set_recording(False)
+        self.recording = recording
         try:
             results = self.forward(*inputs)
         finally:
@@ -75,6 +76,22 @@ class Function(mx.autograd.Function):
         outputs = tuple(y.detach() for y in results)
         record(self, given, outputs)
         return outputs[0] if single else outputs
+
+    def save_for_backward(self, *tensors):
+        """What has a gradient buffer, a parameter, is copied.
+
+        backward runs later, in another thread. To an update that was
+        pushed meanwhile, w[()] = w - lr * w.grad, it would come second:
+        each waits for the other; or it would read the new numbers.
+        """
+        self.saved_tensors = tuple(
+            x.copy() if self.recording and has_buffer(x) else x
+            for x in tensors
+        )
+
+
+def has_buffer(x):
+    return x is not None and x.grad is not None
 
 
 class EmptyResult(Function):

@@ -4,7 +4,8 @@ step = alpha / L, L = 2^bits - 1; inv = 1 / step, each rounded once
 y_i = step * round(min(max(x_i, 0), alpha) inv), at most L steps
 
 Axes:   x any shape
-Params: alpha (), starts as alpha_init
+Params: alpha (), starts as alpha_init; start(x) sets it to
+        2 mean |x| sqrt(L), L of the steps that LSQ would start with
 Grads:  x receives dy where 0 <= x < alpha, else 0
         alpha receives the sum of dy over x >= alpha, without a factor
 Raises: TypeError if x is not of float32 or float64
@@ -14,11 +15,15 @@ Ref:    Choi et al. 2018, arXiv 1805.06085, eq. 1 to 3
 """
 
 # region imports
-from mxnet import np
+from mxnet import autograd, np
 from mxnet.gluon import nn
 
 from mxnet_impl.custom_function import Filled, Function
-from mxnet_impl.quantizer import check_quantizer, code_range
+from mxnet_impl.quantizer import (
+    check_quantizer,
+    code_range,
+    first_step,
+)
 
 # endregion
 
@@ -69,13 +74,24 @@ class PACT(nn.Block):
     ):
         super().__init__(**kwargs)
         code_range(bits)
-        self.bits = bits
+        self.options = bits, False, None
         self.alpha = self.params.get(
             "alpha", shape=(), init=Filled(alpha_init)
         )
 
+    @property
+    def step(self):
+        levels = code_range(*self.options[:2])[1]
+        return self.alpha.data() * (1 / levels)
+
+    def start(self, x):
+        levels = code_range(*self.options[:2])[1]
+        with autograd.pause():
+            step = first_step(x, *self.options)
+            self.alpha.data()[()] = step * levels
+
     def forward(self, x):
-        return pact(x, self.alpha.data(), self.bits)
+        return pact(x, self.alpha.data(), self.options[0])
 
 
 # endregion

@@ -29,6 +29,7 @@ from mxnet_impl.scaled_relu import scaled_relu
 # region function
 def named_parameters(layer):
     named = layer._collect_params_with_prefix()
+    named = {n: p for n, p in named.items() if p._differentiable}
     first = {id(p): n for n, p in reversed(named.items())}
     return {n: p for n, p in named.items() if first[id(p)] == n}
 
@@ -89,5 +90,6 @@ if __name__ == "__main__":
 # attribute cannot be replaced: layer2 is made without bias, then given
 # one of its own
 # mxnet 1.9.1: collect_params() has automatic names (linear0_weight)
+# mxnet 1.9.1: state, as of observers, is what is not differentiable
 # mxnet 1.9.1: one global generator, whose state cannot be read back
 # endregion

@@ -105,7 +105,10 @@ def first(rng, name, shape):
 def to_array(adapter, x):
     """A NumPy copy of a tensor, a parameter or a state."""
     x = x.data() if hasattr(x, "list_data") else x  # MXNet's Parameter
-    return np.array(adapter.to_numpy(x[...]))
+    # MXNet 1.9.1: an array of shape () refuses x[...]
+    return np.array(
+        adapter.to_numpy(x if hasattr(x, "asnumpy") else x[...])
+    )
 
 
 class Framework:
