@@ -13,6 +13,8 @@ a gradient of another shape or dtype is         ValueError, TypeError
 an error in forward leaves recording off        recording is restored
 forward may not return an input                 it may
 an output that forward saved is never freed     it is, with its graph
+an update of a parameter before backward has    the parameter is copied
+    run reaches it there, or waits for ever
 
 What an instance is made with is its self.options. An input may be None,
 as in PyTorch. backward returns one gradient for each input of forward;

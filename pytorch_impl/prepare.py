@@ -56,7 +56,7 @@ def twin(layer, options):
     if isinstance(layer, Linear):
         shape = layer.weight.shape[::-1]
         new = QATLinear(*shape, layer.bias is not None, **options)
-        new.to(layer.weight.dtype)
+        new.to(layer.weight)
         set_arrays(new, weight=layer.weight, bias=layer.bias)
         return new
     bias, out = layer.qkv_bias, layer.out_weight
@@ -70,7 +70,7 @@ def twin(layer, options):
         layer.attention,
         **options,
     )
-    new.to(layer.qkv_weight.dtype)
+    new.to(layer.qkv_weight)
     set_arrays(new.qkv, weight=layer.qkv_weight, bias=bias)
     if out is not None:
         set_arrays(new.out, weight=out, bias=layer.out_bias)

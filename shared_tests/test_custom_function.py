@@ -522,4 +522,50 @@ def test_engines_and_the_end_of_the_process(engine):
     assert done.stdout == "[0.0, 0.0, 0.0]\n"
 
 
+UPDATE = """
+import sys
+import time
+import mxnet_impl
+from mxnet import autograd, np
+from mxnet_impl.custom_function import Function
+
+
+class Times(Function):
+    def forward(self, x, w):
+        self.save_for_backward(x, w)
+        return x * w
+
+    def backward(self, dy):
+        x, w = self.saved_tensors
+        time.sleep(0.05)
+        return dy * w, dy * x
+
+
+x, w = np.ones(3), np.full(3, 2.0)
+x.attach_grad()
+w.attach_grad()
+with autograd.record():
+    y = Times()(x, w)
+y.backward()
+w[()] = {update}
+print(x.grad.tolist(), w.tolist(), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "update, w", [("100.0", 100.0), ("w - 0.125 * w.grad", 1.875)]
+)
+def test_an_update_pushed_before_backward_has_run(update, w):
+    """It neither reaches what was saved nor waits for it for ever."""
+    done = subprocess.run(
+        [sys.executable, "-c", UPDATE.format(update=update)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{[2.0] * 3} {[w] * 3}\n"
+
+
 # endregion
