@@ -11,7 +11,9 @@ from tf_impl.attention_tiled import attention_tiled
 from tf_impl.bilinear import TensorReduction, bilinear
 from tf_impl.centered import CenteredLayer, centered
 from tf_impl.conv import StandardizedConv2d, standardized_conv2d
+from tf_impl.convert import convert
 from tf_impl.fake_quantize import fake_quantize, quantize
+from tf_impl.grid_linear import grid_linear
 from tf_impl.half_spectrum import HalfSpectrum, half_spectrum
 from tf_impl.linear import Linear, LinearReLU, linear, linear_relu
 from tf_impl.lsq import LSQ, lsq
@@ -26,6 +28,9 @@ from tf_impl.mlp import MLP
 from tf_impl.multi_head_attention import MultiHeadAttention
 from tf_impl.pact import PACT, pact
 from tf_impl.parameters import TiedMLP
+from tf_impl.prepare import prepare, set_mode
+from tf_impl.qat_attention import QATMultiHeadAttention
+from tf_impl.qat_linear import QATLinear
 from tf_impl.rms_norm import RMSNorm, rms_norm
 from tf_impl.scaled_relu import ScaledReLU, scaled_relu
 from tf_impl.transformer import TransformerClassifier
@@ -41,6 +46,8 @@ __all__ = [
     "ManualLinear",
     "MultiHeadAttention",
     "PACT",
+    "QATLinear",
+    "QATMultiHeadAttention",
     "RMSNorm",
     "ScaledReLU",
     "StandardizedConv2d",
@@ -52,16 +59,20 @@ __all__ = [
     "attention_tiled",
     "bilinear",
     "centered",
+    "convert",
     "fake_quantize",
+    "grid_linear",
     "half_spectrum",
     "linear",
     "linear_relu",
     "lsq",
     "manual_linear",
     "pact",
+    "prepare",
     "quantize",
     "rms_norm",
     "scaled_relu",
+    "set_mode",
     "standardized_conv2d",
     "weighted_sum",
 ]

@@ -210,7 +210,11 @@ def to_numpy(tensor):
 def construct(layer, config, precision):
     """The layer; its sublayers too must have the precision's policy."""
     make = getattr(tf_impl, layer)
-    known = list(inspect.signature(make).parameters)[:-1]  # no kwargs
+    known = list(inspect.signature(make).parameters)
+    if known.pop() == "options":  # else it is kwargs
+        known += list(inspect.signature(tf_impl.QATLinear).parameters)[
+            :-1
+        ]
     if not set(config) <= set(known):
         got = sorted(config)
         raise TypeError(f"{layer}: config expected {known}, got {got}")

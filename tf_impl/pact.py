@@ -4,7 +4,8 @@ step = alpha / L, L = 2^bits - 1; inv = 1 / step, each rounded once
 y_i = step * round(min(max(x_i, 0), alpha) inv), at most L steps
 
 Axes:   x any shape
-Params: alpha (), starts as alpha_init
+Params: alpha (), starts as alpha_init; start(x) sets it to
+        2 mean |x| sqrt(L), L of the steps that LSQ would start with
 Grads:  x receives dy where 0 <= x < alpha, else 0
         alpha receives the sum of dy over x >= alpha, without a factor
 Raises: TypeError if x is not of float32 or float64
@@ -16,7 +17,11 @@ Ref:    Choi et al. 2018, arXiv 1805.06085, eq. 1 to 3
 # region imports
 import tensorflow as tf
 
-from tf_impl.quantizer import check_quantizer, code_range
+from tf_impl.quantizer import (
+    check_quantizer,
+    code_range,
+    first_step,
+)
 
 # endregion
 
@@ -69,12 +74,21 @@ class PACT(tf.keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         code_range(bits)
-        self.bits = bits
+        self.options = bits, False, None
         start = tf.keras.initializers.Constant(alpha_init)
         self.alpha = self.add_weight((), start, name="alpha")
 
+    @property
+    def step(self):
+        return self.alpha * (1 / code_range(*self.options[:2])[1])
+
+    def start(self, x):
+        levels = code_range(*self.options[:2])[1]
+        step = first_step(x, *self.options)
+        self.alpha.assign(step * levels)
+
     def call(self, x):
-        return pact(x, self.alpha.value, self.bits)
+        return pact(x, self.alpha.value, self.options[0])
 
 
 # endregion
