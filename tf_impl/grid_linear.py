@@ -24,7 +24,7 @@ from tf_impl.checks import check_input
 
 # region gradient rule
 def whole_matmul(x, weight):
-    """Sums of products of whole numbers, exact, whatever their dtype."""
+    """Sums of products of whole numbers, exact, whatever the dtype."""
     x, weight = tf.cast(x, tf.float64), tf.cast(weight, tf.float64)
     return tf.tensordot(x, weight, [[-1], [1]])  # ... O
 
