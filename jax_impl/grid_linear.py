@@ -93,6 +93,7 @@ if __name__ == "__main__":
 
 
 # region what differs here
+# alignment: a rule is registered as two functions
 # jax 0.10.2: without jax_enable_x64 there is no float64, so the sum is
 # one of int32, and y is NaN where that would wrap or an input is NaN
 # endregion

@@ -86,6 +86,7 @@ if __name__ == "__main__":
 
 
 # region what differs here
+# alignment: dot for einsum, and a branch for the empty batch
 # mxnet 1.9.1: on an empty batch gradients are stale: empty_result
 # einsum is a plain loop: dot, on rows where leading axes are summed
 # endregion

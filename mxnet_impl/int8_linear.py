@@ -107,6 +107,7 @@ if __name__ == "__main__":
 
 
 # region what differs here
+# alignment: a buffer is a Parameter, which has to be made and filled
 # mxnet 1.9.1: dot and matmul refuse integers on the CPU; in float64
 # sums of products of int8 are exact below 2^53; dot refuses no rows
 # mxnet 1.9.1: no buffers: parameters that are not differentiable, set

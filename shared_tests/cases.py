@@ -712,7 +712,7 @@ CASES += [
               weight_bits=4),
          dict(x=normal(2, 5, 12)), "grouped causal", "qkv has 20 rows"),
     case("QATMultiHeadAttention", "masked", HEADS,
-         dict(x=normal(2, 5, 12), attn_mask=mask(2, 1, 5, 5, closed=(3,))),
+         dict(x=normal(2, 5, 12), attn_mask=mask(5, 1, closed=(3,))),
          "fully_masked_row", "the mask reaches the function"),
     case("QATMultiHeadAttention", "no_out_proj",
          HEADS | dict(out_proj=False, bias=False), dict(x=normal(2, 5, 12)),
