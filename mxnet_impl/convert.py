@@ -9,7 +9,7 @@ It changes the model and returns it; a model that is a QATLinear comes
 back as another
 
 Raises: ValueError for a model without QATLinear, quantizers that have
-        seen nothing yet, and a bias of 2^31 steps or more
+        seen nothing yet, and a bias of 2^30 steps or more
 Ref:    Jacob et al. 2018, CVPR, 2.4 and 3 (alg. 1)
 """
 
@@ -34,8 +34,8 @@ def to_int8(name, layer):
     if layer.bias is not None:
         bias = layer.bias.data()
     bias = np.around(bias * (1 / out_scale))
-    if not (np.abs(bias) < 2**31).all():
-        want, got = "under 2^31 steps", float(np.abs(bias).max())
+    if not (np.abs(bias) < 2**30).all():
+        want, got = "under 2^30 steps", float(np.abs(bias).max())
         raise ValueError(f"{name}: bias expected {want}, got {got}")
     weight = quantize(layer.weight.data(), w_scale, rest[0], *rest[1])
     return Int8Linear(

@@ -52,7 +52,7 @@ class Int8Linear(nn.Module):
         self.register_buffer("weight", weight.to(torch.int8))
         self.register_buffer("bias", bias.to(torch.int32))
         self.register_buffer("out_scale", out_scale)
-        self.register_buffer("scale", scale)
+        self.register_buffer("scale", scale.detach().clone())
         self.register_buffer("zero_point", zero_point)
 
     def codes(self, x):

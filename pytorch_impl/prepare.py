@@ -33,7 +33,7 @@ MODES = ("observe", "quantize", "frozen")
 # region function
 def find(model, kinds):
     """{name: layer} of those kinds."""
-    named = model.named_modules()
+    named = model.named_modules(remove_duplicate=False)
     return {n: layer for n, layer in named if isinstance(layer, kinds)}
 
 

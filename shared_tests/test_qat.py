@@ -546,9 +546,25 @@ def test_models_that_do_not_fit(page, start, made, tensor):
     bias = tensor(np.float32([0.0, 1e9]))
     prepare.set_arrays(layer, bias=bias)
     with pytest.raises(
-        ValueError, match=r"bias expected .*2\^31 steps"
+        ValueError, match=r"bias expected .*2\^30 steps"
     ):
         convert(layer)
+
+
+def test_a_converted_layer_has_numbers_of_its_own(
+    page, made, tensor, array
+):
+    """A step that goes on learning does not reach it."""
+    prepare, convert = page("prepare"), page("convert").convert
+    layer = made("qat_linear", "QATLinear", 3, 2, **OPTIONS[6])
+    prepare.set_mode(layer, "observe")
+    layer(tensor(X))
+    whole = convert(layer)
+    before = array(whole(tensor(X)))
+    step = array(layer.input_quantizer.step)
+    prepare.set_arrays(layer.input_quantizer, step=tensor(2 * step))
+    prepare.set_arrays(layer, weight=tensor(-array(layer.weight)))
+    assert np.array_equal(array(whole(tensor(X))), before)
 
 
 def test_prepare_replaces_a_single_layer(page, start, tensor, array):

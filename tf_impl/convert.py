@@ -9,7 +9,7 @@ It changes the model and returns it; a model that is a QATLinear comes
 back as another
 
 Raises: ValueError for a model without QATLinear, quantizers that have
-        seen nothing yet, and a bias of 2^31 steps or more
+        seen nothing yet, and a bias of 2^30 steps or more
 Ref:    Jacob et al. 2018, CVPR, 2.4 and 3 (alg. 1)
 """
 
@@ -32,9 +32,9 @@ def to_int8(name, layer):
     out_scale = scale * w_scale
     bias = tf.zeros_like(w_scale) if layer.bias is None else layer.bias
     bias = tf.round(bias * (1 / out_scale))
-    if not tf.reduce_all(tf.abs(bias) < 2**31):
+    if not tf.reduce_all(tf.abs(bias) < 2**30):
         want, got = (
-            "under 2^31 steps",
+            "under 2^30 steps",
             float(tf.reduce_max(tf.abs(bias))),
         )
         raise ValueError(f"{name}: bias expected {want}, got {got}")
