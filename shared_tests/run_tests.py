@@ -18,6 +18,9 @@ from shared_tests.report import FRAMEWORKS
 
 ENVIRONMENTS = ("tools", *FRAMEWORKS)
 COUNTS = ("ran", "failed", "skipped")
+# as many environments at once as there are cores: two threads each got
+# in each other's way, and took six times as long in training loops
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 def read_counts(path):
@@ -50,6 +53,7 @@ async def run_pytest(framework, slots, console):
             *(f"--framework={framework}", f"--junitxml={report}"),
             "shared_tests",
             cwd=ROOT,
+            env=ONE_THREAD | os.environ,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
