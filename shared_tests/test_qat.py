@@ -313,6 +313,29 @@ def test_prepared_is_converted_attention(
     assert equal == SEEDS
 
 
+def test_sums_beyond_2_24(page, made, tensor, array):
+    """float32 would lose their last bits on the way."""
+    prepare, convert = page("prepare"), page("convert").convert
+    rng = np.random.default_rng(6)
+    layer = made(
+        "qat_linear", "QATLinear", 3000, 3, input_quantizer="absmax"
+    )
+    weight, x = (
+        rng.uniform(0.7, 1, (rows, 3000)).astype(np.float32)
+        for rows in (3, 5)
+    )
+    prepare.set_arrays(layer, weight=tensor(weight))
+    prepare.set_mode(layer, "observe")
+    layer(tensor(x))
+    prepare.set_mode(layer, "frozen")
+    y, whole = array(layer(tensor(x))), convert(layer)
+    _, total, value = numpy_linear(layer, array, page, x)
+    assert total.min() > 2**24 and (total % 2).any()
+    assert np.array_equal(array(whole.total(tensor(x))), total)
+    assert np.array_equal(y, value)
+    assert np.array_equal(array(whole(tensor(x))), value)
+
+
 CLASSIFIER = dict(
     input_dim=5, embed_dim=12, num_heads=3, num_layers=2, num_classes=4
 )
