@@ -8,12 +8,11 @@ environments the document stays as it is.
 """
 
 import json
-import os
 import subprocess
 import sys
 
 from shared_tests.ledger import measure_all, replaced
-from shared_tests.run import ROOT
+from shared_tests.run import ROOT, write
 
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet", "tools")
 FOLDER = ROOT / "build" / "ledger"
@@ -30,9 +29,8 @@ def write_measured(framework, folder=FOLDER):
         ]
         for library, some in calls(framework).items()
     }
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(found, indent=1)
-    replace_file(folder / f"{framework}.json", text)
+    write(folder / f"{framework}.json", text)
 
 
 def merged(folder=FOLDER):
@@ -47,14 +45,7 @@ def merged(folder=FOLDER):
 
 def write_table(folder=FOLDER, document=DOCUMENT):
     measured = merged(folder)
-    replace_file(document, replaced(document.read_text(), measured))
-
-
-def replace_file(path, text):
-    """The whole new file or the whole old one."""
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(text)
-    os.replace(new, path)
+    write(document, replaced(document.read_text(), measured))
 
 
 def measure_all_environments():

@@ -3,8 +3,6 @@
 python -m shared_tests.make_runs        takes some minutes
 """
 
-import os
-
 import numpy as np
 import torch
 from rich.console import Console
@@ -17,7 +15,13 @@ from pytorch_impl.parameters import named_parameters, seeded
 from shared_tests.budget import RoundingNoise
 from shared_tests.make_fixtures import SEED
 from shared_tests.quantized_digits import integers
-from shared_tests.real_data import DATA, TASKS, train_and_test
+from shared_tests.real_data import (
+    DATA,
+    TASKS,
+    draw_order,
+    train_and_test,
+)
+from shared_tests.run import write
 from shared_tests.verdict import UNIT_ROUNDOFF
 
 NOISY = 4
@@ -34,10 +38,8 @@ def make_run(name):
     }
     total = len(load_file(DATA / f"{name}.safetensors")["target"])
     run["split"] = rng.permutation(total).astype(np.int16)
-    count, seen = total - task.test, task.batch * task.steps
-    epochs = [rng.permutation(count) for _ in range(seen // count + 1)]
-    order = np.concatenate(epochs)[:seen].astype(np.int16)
-    run["order"] = order.reshape(task.steps, task.batch)
+    order = draw_order(rng, total - task.test, task.batch, task.steps)
+    run["order"] = order.astype(np.int16)
     reference = train_and_test(adapter, name, run)
     squares = dict.fromkeys(reference, 0.0)
     console = Console(stderr=True)
@@ -53,16 +55,14 @@ def make_run(name):
     return run
 
 
-def write(name, arrays):
+def write_arrays(name, arrays):
     arrays = {
         key: np.ascontiguousarray(value).reshape(np.shape(value))
         for key, value in arrays.items()
     }
-    path = DATA / f"{name}.safetensors"
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(save(arrays))
-    os.replace(fresh, path)
-    print(f"wrote {path.name}, {path.stat().st_size} bytes")
+    path, data = DATA / f"{name}.safetensors", save(arrays)
+    write(path, data)
+    print(f"wrote {path.name}, {len(data)} bytes")
 
 
 def main():
@@ -70,9 +70,9 @@ def main():
         1
     )  # small arrays: a second only gets in the way
     for name in TASKS:
-        write(f"{name}_run", make_run(name))
+        write_arrays(f"{name}_run", make_run(name))
     found, losses = integers("pytorch")
-    write("digits_quantized", found | {"loss": losses})
+    write_arrays("digits_quantized", found | {"loss": losses})
 
 
 if __name__ == "__main__":

@@ -155,8 +155,8 @@ def slope(extra):
 
 
 def main():
-    from shared_tests.parity import ROOT, write
     from shared_tests.report import FRAMEWORKS
+    from shared_tests.run import ROOT, write
 
     (ROOT / "build" / "logs").mkdir(parents=True, exist_ok=True)
     rows = {

@@ -30,8 +30,8 @@ from shared_tests.report import (
     print_report,
     succeeded,
 )
+from shared_tests.run import ROOT, write
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCHEMA = 1
 STALL_SECONDS = 300  # without a sign of life, a process counts as hung
 
@@ -217,14 +217,6 @@ def merge(columns):
         "sources": dict(sorted(sources.items())),
         "rows": [row for column in columns for row in column.rows],
     }
-
-
-def write(path, text):
-    """Whole or not at all: a crash leaves what was there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(text, encoding="utf-8")
-    os.replace(fresh, path)
 
 
 def main():

@@ -23,9 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared_tests.make_ledger import replace_file
-from shared_tests.real_data import TASKS, read_run, samples
-from shared_tests.run import ROOT
+from shared_tests.real_data import TASKS, draw_order, read_run, samples
+from shared_tests.run import ROOT, write
 
 SEEDS, BITS = range(5), (8, 4, 3, 2)
 METHODS = {
@@ -36,7 +35,7 @@ METHODS = {
 }
 PAGE = ROOT / "docs" / "quantization.md"
 FOLDER = ROOT / "build" / "digits"
-TEST, BATCH, FLOAT_STEPS, FLOAT_LR = 360, 64, 500, 1 / 512
+DIGITS = TASKS["digits"]
 
 
 class Model(NamedTuple):
@@ -59,7 +58,7 @@ MODELS = {
     ),
     "transformer": Model(
         "TransformerClassifier",
-        TASKS["digits"].config,
+        DIGITS.config,
         (8, 8),
         steps=(200, 100),
         lr=1 / 64,
@@ -151,10 +150,7 @@ class Framework:
 
 
 def draw_batches(rng, x, target, steps):
-    epochs = steps * BATCH // len(x) + 1
-    order = [rng.permutation(len(x)) for _ in range(epochs)]
-    order = np.concatenate(order)[: steps * BATCH]
-    order = order.reshape(steps, BATCH)
+    order = draw_order(rng, len(x), DIGITS.batch, steps)
     return x[order], target[order]
 
 
@@ -172,12 +168,11 @@ def float_start(framework, name, seed):
     model, rng = MODELS[name], np.random.default_rng([seed, 1])
     shapes = framework.adapter.shapes(model.layer, model.config)
     start = {n: first(rng, n, s) for n, s in shapes.items()}
-    batches = draw_batches(rng, *images(model, seed)[1], FLOAT_STEPS)
+    batches = draw_batches(rng, *images(model, seed)[1], DIGITS.steps)
     built = framework.build(model, start)
-    training = dict(loss="cross_entropy", rule="adam", lr=FLOAT_LR)
     inputs = dict(zip(("x", "target"), batches))
     results = framework.adapter.train(
-        built, inputs, history=False, **training
+        built, inputs, history=False, **DIGITS.training
     )
     return {n: results[f"trained.{n}"] for n in start}
 
@@ -274,7 +269,7 @@ def run_one(name):
             task, seed, method, bits, correct = row
             print(
                 f"{name} {len(done)}/{total}: {task}, seed {seed}, "
-                f"{method} {bits} bits: {correct} of {TEST}",
+                f"{method} {bits} bits: {correct} of {DIGITS.test}",
                 flush=True,
             )
 
@@ -291,7 +286,7 @@ def seeds(rows):
 def share(rows, task, method, bits):
     """Recognised test images of every seed, in percent."""
     found = [rows[task, seed, method, bits] for seed in seeds(rows)]
-    return 100 * np.array(found) / TEST
+    return 100 * np.array(found) / DIGITS.test
 
 
 def recovered(rows, task, method, bits):
@@ -390,7 +385,7 @@ def write_page(rows, page=PAGE):
         after = rest.split(end)[1]
         text = before + start + table(rows, task) + end + after
     plot(rows, page.with_suffix(".svg"))
-    replace_file(page, text)
+    write(page, text)
 
 
 def run_all():

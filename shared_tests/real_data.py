@@ -67,6 +67,14 @@ def read_run(name):
     return load_file(DATA / f"{name}_run.safetensors")
 
 
+def draw_order(rng, count, batch, steps):
+    """(steps, batch): all of count samples once, then again."""
+    epochs = batch * steps // count + 1
+    order = [rng.permutation(count) for _ in range(epochs)]
+    order = np.concatenate(order)[: batch * steps]
+    return order.reshape(steps, batch)
+
+
 def samples(name, split):
     """x, target of the test set and of the training set, scaled."""
     task, data = TASKS[name], load_file(DATA / f"{name}.safetensors")

@@ -36,6 +36,16 @@ from shared_tests.verdict import failed, judge
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
+def write(path, content):
+    """Text or bytes, whole or not at all: a crash leaves what was there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    if isinstance(content, str):
+        content = content.encode("utf-8")
+    fresh.write_bytes(content)
+    os.replace(fresh, path)
+
+
 def precisions(case):
     """float64 first: a wrong formula shows there without any rounding."""
     if "low_precision" in case.flags:

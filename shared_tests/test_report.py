@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from shared_tests import parity
-from shared_tests.parity import Column, follow, merge, write
+from shared_tests.parity import Column, follow, merge
 from shared_tests.report import (
     FRAMEWORKS,
     closing_line,
@@ -16,6 +16,7 @@ from shared_tests.report import (
     print_report,
     succeeded,
 )
+from shared_tests.run import write
 
 
 def row(**changes):
