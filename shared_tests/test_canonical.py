@@ -210,30 +210,45 @@ def attention(config, g, q, k, v, attn_mask=None):
 
 
 def multi_head_attention(config, x, g, attn_mask=None, **params):
+    def projection(name):
+        weight, bias = f"{name}_weight", f"{name}_bias"
+
+        def apply(x, g):
+            own = params[weight], params.get(bias)
+            y, grads = linear({}, x, g, *own)
+            return y, {
+                n if n == "x" else f"{name}_{n}": v
+                for n, v in grads.items()
+            }
+
+        return apply if weight in params else None
+
+    every = projection("qkv"), projection("out")
+    return between(config, x, g, attn_mask, *every)
+
+
+def between(config, x, g, attn_mask, qkv, out):
+    """Attention between two projections; out may be None. Each is a
+    function of x and g that gives y and {"x": dx, others}."""
     h = config["num_heads"]
     kv = config.get("num_kv_heads") or h
     width = x.shape[2] // h
-    project = params["qkv_weight"], params.get("qkv_bias")
-    flat = np.zeros((*x.shape[:2], len(project[0])), LONG)
-    flat, _ = linear({}, x, flat, *project)
+    flat = np.zeros((*x.shape[:2], (h + 2 * kv) * width), LONG)
+    flat, _ = qkv(x, flat)
     heads = flat.reshape(*x.shape[:2], h + 2 * kv, width).swapaxes(1, 2)
-    qkv = heads[:, :h], heads[:, h : h + kv], heads[:, h + kv :]
+    parts = heads[:, :h], heads[:, h : h + kv], heads[:, h + kv :]
     kept = {n: v for n, v in config.items() if n == "causal"}
-    y, _ = attention(kept, np.zeros_like(qkv[0]), *qkv, attn_mask)
+    y, _ = attention(kept, np.zeros_like(parts[0]), *parts, attn_mask)
     y, up, grads = y.swapaxes(1, 2).reshape(x.shape), g, {}
-    if "out_weight" in params:
-        out = params["out_weight"], params.get("out_bias")
-        joined = y
-        y, of_out = linear({}, joined, g, *out)
-        up = of_out.pop("x")
-        grads |= {f"out_{n}": value for n, value in of_out.items()}
+    if out is not None:
+        y, grads = out(y, g)
+        up = grads.pop("x")
     up = up.reshape(*x.shape[:2], h, width).swapaxes(1, 2)
-    _, of_heads = attention(kept, up, *qkv, attn_mask)
+    _, of_heads = attention(kept, up, *parts, attn_mask)
     up = np.concatenate([of_heads[n] for n in "qkv"], axis=1)
     up = up.swapaxes(1, 2).reshape(flat.shape)
-    _, of_qkv = linear({}, x, up, *project)
-    grads["x"] = of_qkv.pop("x")
-    return y, grads | {f"qkv_{n}": v for n, v in of_qkv.items()}
+    _, of_qkv = qkv(x, up)
+    return y, grads | of_qkv
 
 
 def transformer(config, x, g, **params):
@@ -464,34 +479,24 @@ def qat_linear(config, x, g, weight, bias=None, **own):
 
 
 def qat_multi_head_attention(config, x, g, attn_mask=None, **params):
-    def part(name):
-        return {
-            n.removeprefix(f"{name}."): p
+    def projection(name):
+        head = f"{name}."
+        own = {
+            n.removeprefix(head): p
             for n, p in params.items()
-            if n.startswith(f"{name}.")
+            if n.startswith(head)
         }
 
-    h = config["num_heads"]
-    kv = config.get("num_kv_heads") or h
-    width = x.shape[2] // h
-    flat = np.zeros((*x.shape[:2], (h + 2 * kv) * width), LONG)
-    flat, _ = qat_linear(config, x, flat, **part("qkv"))
-    heads = flat.reshape(*x.shape[:2], h + 2 * kv, width).swapaxes(1, 2)
-    qkv = heads[:, :h], heads[:, h : h + kv], heads[:, h + kv :]
-    kept = {n: v for n, v in config.items() if n == "causal"}
-    y, _ = attention(kept, np.zeros_like(qkv[0]), *qkv, attn_mask)
-    y, up, grads = y.swapaxes(1, 2).reshape(x.shape), g, {}
-    if config.get("out_proj", True):
-        y, of_out = qat_linear(config, y, g, **part("out"))
-        up = of_out.pop("x")
-        grads |= {f"out.{n}": value for n, value in of_out.items()}
-    up = up.reshape(*x.shape[:2], h, width).swapaxes(1, 2)
-    _, of_heads = attention(kept, up, *qkv, attn_mask)
-    up = np.concatenate([of_heads[n] for n in "qkv"], axis=1)
-    up = up.swapaxes(1, 2).reshape(flat.shape)
-    _, of_qkv = qat_linear(config, x, up, **part("qkv"))
-    grads["x"] = of_qkv.pop("x")
-    return y, grads | {f"qkv.{n}": v for n, v in of_qkv.items()}
+        def apply(x, g):
+            y, grads = qat_linear(config, x, g, **own)
+            return y, {
+                n if n == "x" else head + n: v for n, v in grads.items()
+            }
+
+        return apply if own else None
+
+    every = projection("qkv"), projection("out")
+    return between(config, x, g, attn_mask, *every)
 
 
 def trajectory(case, x, target, **params):

@@ -14,19 +14,11 @@ from pytorch_impl.convert import convert
 from pytorch_impl.int8_linear import Int8Linear
 from pytorch_impl.parameters import seeded
 from pytorch_impl.prepare import find, prepare, set_mode
+from shared_tests.cases import CLASSIFIER, SMALL_MLP
 
 MODELS = {
-    "MLP": (dict(input_size=7, hidden_size=11, output_size=3), (7,)),
-    "TransformerClassifier": (
-        dict(
-            input_dim=5,
-            embed_dim=12,
-            num_heads=3,
-            num_layers=2,
-            num_classes=4,
-        ),
-        (6, 5),
-    ),
+    "MLP": (SMALL_MLP, (7,)),
+    "TransformerClassifier": (CLASSIFIER, (6, 5)),
 }
 OPTIONS = [
     dict(),
@@ -129,7 +121,7 @@ def test_ties_keep_their_codes(tmp_path):
 
 
 def test_a_float_model_is_refused(tmp_path):
-    model = pytorch_impl.MLP(7, 11, 3)
+    model = pytorch_impl.MLP(**SMALL_MLP)
     with pytest.raises(ValueError, match=r"a converted model.*MLP"):
         export.to_onnx(model, torch.ones(2, 7), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
