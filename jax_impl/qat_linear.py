@@ -24,8 +24,8 @@ from jax_impl.grid_linear import grid_linear
 from jax_impl.linear import linear
 from jax_impl.qat_quantizer import (
     check_choice,
-    grid_of,
     make_quantizer,
+    on_grid,
     see,
 )
 
@@ -69,10 +69,10 @@ class QATLinear(nnx.Module):
         see(self.weight_quantizer, self.weight[...], self.mode)
         if self.mode == "observe":
             return linear(x, self.weight, self.bias)
-        x_scale, *_ = grid_of(self.input_quantizer)
-        w_scale, *_ = grid_of(self.weight_quantizer)
-        x = self.input_quantizer(x)
-        weight = self.weight_quantizer(self.weight[...])
+        x, x_scale = on_grid(self.input_quantizer, x)
+        weight, w_scale = on_grid(
+            self.weight_quantizer, self.weight[...]
+        )
         return grid_linear(x, weight, self.bias, x_scale, w_scale)
 
 

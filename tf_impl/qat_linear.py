@@ -23,8 +23,8 @@ from tf_impl.grid_linear import grid_linear
 from tf_impl.linear import linear
 from tf_impl.qat_quantizer import (
     check_choice,
-    grid_of,
     make_quantizer,
+    on_grid,
     see,
 )
 
@@ -69,10 +69,8 @@ class QATLinear(tf.keras.layers.Layer):
         see(self.weight_quantizer, weight, self.mode)
         if self.mode == "observe":
             return linear(x, weight, self.bias)
-        x_scale, *_ = grid_of(self.input_quantizer)
-        w_scale, *_ = grid_of(self.weight_quantizer)
-        x = self.input_quantizer(x)
-        weight = self.weight_quantizer(weight)
+        x, x_scale = on_grid(self.input_quantizer, x)
+        weight, w_scale = on_grid(self.weight_quantizer, weight)
         return grid_linear(x, weight, self.bias, x_scale, w_scale)
 
 

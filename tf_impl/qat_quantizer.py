@@ -9,7 +9,7 @@ make_quantizer  one of these
 see             lets it meet x. In mode "observe" all start from x; in
                 "quantize" observers go on, learned ones learn; in
                 "frozen" nothing moves but what is learned
-grid_of         its scale, zero_point, and options of quantize
+grid_of         scale, zero_point, options;  on_grid  x on it, scale
 
 Axes:   x any shape
 Raises: ValueError for another kind, or x that check_batch refuses
@@ -21,6 +21,7 @@ import math
 
 import tensorflow as tf
 
+from tf_impl.fake_quantize import fake_quantize
 from tf_impl.fake_quantizer import FakeQuantizer
 from tf_impl.grid import check_batch
 from tf_impl.lsq import LSQ
@@ -78,9 +79,11 @@ def make_quantizer(
 
 
 def see(quantizer, x, mode: str):
-    observes = isinstance(quantizer, FakeQuantizer)
-    if mode == "observe" or (mode == "quantize" and observes):
-        check_batch("observe", x)
+    if isinstance(quantizer, FakeQuantizer):
+        if mode in ("observe", "quantize"):
+            quantizer.start(x)
+    elif mode == "observe":
+        check_batch("observe", x)  # an observer does so itself
         quantizer.start(x)
 
 
@@ -90,11 +93,15 @@ def grid_of(quantizer):
         return *quantizer.grid(), quantizer.options
     bits, signed, *_, axis = quantizer.options
     step = tf.convert_to_tensor(quantizer.step)
-    return (
-        step,
-        tf.zeros_like(step, dtype=tf.int32),
-        (bits, signed, axis, False),
-    )
+    zero_point = tf.zeros_like(step, dtype=tf.int32)
+    return step, zero_point, (bits, signed, axis, False)
+
+
+def on_grid(quantizer, x):
+    scale, zero_point, options = grid_of(quantizer)
+    if isinstance(quantizer, FakeQuantizer):
+        return fake_quantize(x, scale, zero_point, *options), scale
+    return quantizer(x), scale
 
 
 # endregion
