@@ -1,8 +1,10 @@
 # Custom layers in four frameworks, proven to compute the same numbers.
 
 ALL := pytorch jax tf mxnet
-ENVIRONMENTS := tools $(ALL)
+ENVIRONMENTS := tools $(ALL) triton
 STAMPS := $(ENVIRONMENTS:%=.venv/%/.stamp)
+# in these the four are compared; tests need one more, of the GPU kernels
+COMPARED := $(filter-out .venv/triton/.stamp,$(STAMPS))
 PYTHON3 := $(shell command -v python3.11 || command -v python3)
 UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 TOOLS := .venv/tools/bin/python
@@ -28,18 +30,18 @@ export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
 .PHONY: compare show alignment memory ledger digits
-.PHONY: environments clean $(ALL:%=test-%) test-tools
+.PHONY: environments kernels clean $(ALL:%=test-%) test-tools test-triton
 
 help: ## this text
 	@echo "Custom layers in four frameworks, proven to compute the same numbers."
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  make test-pytorch, test-jax, test-tf, test-mxnet   one framework's tests"
+	@echo "  make test-pytorch, -jax, -tf, -mxnet, -triton, -tools   the tests of one"
 
 parity: environments ## compare the four frameworks; writes build/parity/
 	@$(TOOLS) -m shared_tests.parity
 
-test-all: environments lint ## every test in every environment, one table
+test-all: environments kernels lint ## every test in every environment, one table
 	@$(TOOLS) -m shared_tests.run_tests
 
 compare: .venv/tools/.stamp ## pages side by side: LAYER=linear FRAMEWORKS=pytorch,jax
@@ -74,17 +76,23 @@ fixtures: .venv/pytorch/.stamp ## recompute references and budgets
 fixtures-check: .venv/pytorch/.stamp ## are the committed fixtures up to date?
 	@.venv/pytorch/bin/python -m shared_tests.make_fixtures --check
 
-$(ALL:%=test-%) test-tools: test-%: .venv/%/.stamp
+$(ENVIRONMENTS:%=test-%): test-%: .venv/%/.stamp
 	@.venv/$*/bin/python -m pytest --framework=$* shared_tests
 
 # One framework that cannot be installed is reported by the run, as missing.
 environments: .venv/tools/.stamp ## build the environments under .venv/
-	@$(MAKE) -s --no-print-directory -k -j4 $(STAMPS) || true
+	@$(MAKE) -s --no-print-directory -k -j4 $(COMPARED) || true
+
+kernels: environments ## build .venv/triton/, the interpreter of GPU kernels
+	@$(MAKE) -s --no-print-directory -k .venv/triton/.stamp || true
 
 clean: ## remove build/ and the environments
 	rm -rf build .venv
 
 .venv/tools/.stamp: shared_tests/requirements.txt
+# of its own: Triton 3.6's interpreter fails with NumPy 2.4
+.venv/triton/.stamp: pytorch_impl/kernels/requirements.txt
+.venv/triton/.stamp: UV_TORCH_BACKEND := cpu
 $(foreach fw,$(ALL),$(eval .venv/$(fw)/.stamp: $(fw)_impl/requirements.txt))
 
 $(STAMPS): .venv/%/.stamp: | $(UV)

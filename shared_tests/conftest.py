@@ -1,12 +1,14 @@
-"""pytest --framework=pytorch|jax|tf|mxnet|tools: one environment's tests.
+"""pytest --framework=pytorch|jax|tf|mxnet|triton|tools: one environment.
 
-tools runs what needs no framework. Nothing is skipped: a file that does
-not belong to an environment is not collected there.
+tools runs what needs no framework, triton the GPU kernels, interpreted
+where there is no GPU. Nothing is skipped: a file that does not belong to
+an environment is not collected there.
 """
 
 import functools
 import importlib
 import inspect
+import os
 
 import pytest
 
@@ -17,7 +19,7 @@ BELONGS = {
     "test_bad_input.py": EVERYWHERE,
     "test_checkpoint.py": EVERYWHERE,
     "test_deviations.py": EVERYWHERE,
-    "test_environment.py": (*EVERYWHERE, "tools"),
+    "test_environment.py": (*EVERYWHERE, "triton", "tools"),
     "test_initialisation.py": EVERYWHERE,
     "test_layers.py": EVERYWHERE,
     "test_ledger.py": (*EVERYWHERE, "tools"),
@@ -31,6 +33,9 @@ BELONGS = {
     "test_budget.py": ("pytorch",),
     "test_export.py": ("pytorch",),
     "test_canonical.py": ("pytorch",),
+    "test_attention_triton.py": ("triton",),
+    "test_fake_quantize_triton.py": ("triton",),
+    "test_operators.py": ("triton",),
     "test_linen.py": ("jax",),
     "test_custom_function.py": ("mxnet",),
     "test_cases.py": ("tools",),
@@ -47,8 +52,20 @@ BELONGS = {
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--framework", choices=(*FRAMEWORKS, "tools"), required=True
+        "--framework",
+        choices=(*FRAMEWORKS, "triton", "tools"),
+        required=True,
     )
+
+
+def pytest_configure(config):
+    if config.getoption("--framework") == "triton":
+        import torch
+
+        interpreted = "0" if torch.cuda.is_available() else "1"
+        os.environ["TRITON_INTERPRET"] = (
+            interpreted  # before its import
+        )
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -16,7 +16,7 @@ from rich.table import Table
 from shared_tests.parity import ROOT, environment_error, python_of
 from shared_tests.report import FRAMEWORKS
 
-ENVIRONMENTS = ("tools", *FRAMEWORKS)
+ENVIRONMENTS = ("tools", *FRAMEWORKS, "triton")
 COUNTS = ("ran", "failed", "skipped")
 # as many environments at once as there are cores: two threads each got
 # in each other's way, and took six times as long in training loops

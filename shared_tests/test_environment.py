@@ -9,10 +9,11 @@ from shared_tests.run import ROOT
 CUDA = re.compile(r"(nvidia|cuda)[-_]|triton$|pip$")
 
 
+FOLDERS = {"tools": "shared_tests", "triton": "pytorch_impl/kernels"}
+
+
 def pins(framework):
-    folder = (
-        "shared_tests" if framework == "tools" else f"{framework}_impl"
-    )
+    folder = FOLDERS.get(framework, f"{framework}_impl")
     lines = (
         (ROOT / folder / "requirements.txt").read_text().splitlines()
     )
@@ -26,7 +27,11 @@ def test_the_environment_is_what_is_pinned(framework):
     have = {
         re.sub(r"[-_.]+", "-", d.metadata["Name"]).lower(): d.version
         for d in distributions()
-        if not CUDA.match(d.metadata["Name"])
+    }
+    have = {
+        name: version
+        for name, version in have.items()
+        if name in want or not CUDA.match(name)
     }
     if framework == "tf":  # one of the two, by platform
         want.pop(

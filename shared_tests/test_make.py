@@ -10,7 +10,7 @@ from shared_tests.report import FRAMEWORKS
 from shared_tests.run import ROOT
 
 FOLDERS = [f"{framework}_impl" for framework in FRAMEWORKS]
-FOLDERS.append("shared_tests")
+FOLDERS += ["shared_tests", "pytorch_impl/kernels"]
 
 
 def make(folder, *words):

@@ -1,0 +1,1 @@
+"""Triton kernels: variants of pages, for the GPU; import them by name."""
