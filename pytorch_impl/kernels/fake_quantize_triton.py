@@ -57,7 +57,7 @@ def forward(x, scale, zero_point, qmin, qmax, axis):
     y, mask = like_forward(x, *given)
     pair = scale.contiguous(), zero_point.contiguous()
     rest = tiles.steps | dict(QMIN=qmin, QMAX=qmax)
-    rest |= dict(mask_stride=mask.shape[1])
+    rest |= dict(row_bytes=mask.shape[1])
     start(fake_quantize_kernel, tiles, x, *pair, y, mask, **rest)
     return y.to(dtype), mask
 
@@ -72,8 +72,8 @@ def backward(dy, mask, axis):
     if not on_device(dy):
         return plain_backward(dy, mask, axis)
     dy = readable(dy)
-    dx, stride = torch.empty_like(dy), mask.shape[1]
-    rest = dict(mask_stride=stride)
+    dx = torch.empty_like(dy)
+    rest = dict(row_bytes=mask.shape[1])
     start(fake_quantize_backward_kernel, tiles, dy, mask, dx, **rest)
     return dx.to(dtype)
 

@@ -19,6 +19,7 @@ from pytorch_impl.kernels.rounding import (
     clipped,
     nearest,
     numbers,
+    offset,
     scaled,
     tile,
 )
@@ -34,7 +35,7 @@ def lsq_kernel(
     y_ptr,
     M,
     K,
-    stride,
+    across,
     channels,
     inner,
     QMIN: tl.constexpr,
@@ -42,14 +43,16 @@ def lsq_kernel(
     ROWS: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_K: tl.constexpr,
+    WIDE: tl.constexpr,
 ):
-    down, across = tile(K, BLOCK_K)
-    m, k, there = numbers(down, across, M, K, BLOCK_M, BLOCK_K)
+    i, j = tile(across, WIDE)
+    m, k, there = numbers(i, j, M, K, BLOCK_M, BLOCK_K)
+    at = offset(m, k, K)
     step = tl.load(step_ptr + channel(m, k, channels, inner, ROWS))
     step = tl.where(step > 0, step, float("nan"))
-    x = tl.load(x_ptr + m * stride + k, there, 0).to(tl.float32)
+    x = tl.load(x_ptr + at, there, 0).to(tl.float32)
     u = clipped(scaled(x, step), QMIN, QMAX)
-    tl.store(y_ptr + m * stride + k, nearest(u) * step, there)
+    tl.store(y_ptr + at, nearest(u) * step, there)
 
 
 @triton.jit
@@ -61,7 +64,7 @@ def lsq_backward_kernel(
     partial_ptr,
     M,
     K,
-    stride,
+    across,
     channels,
     inner,
     QMIN: tl.constexpr,
@@ -69,25 +72,27 @@ def lsq_backward_kernel(
     ROWS: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_K: tl.constexpr,
+    WIDE: tl.constexpr,
 ):
-    down, across = tile(K, BLOCK_K)
-    m, k, there = numbers(down, across, M, K, BLOCK_M, BLOCK_K)
+    i, j = tile(across, WIDE)
+    m, k, there = numbers(i, j, M, K, BLOCK_M, BLOCK_K)
+    at = offset(m, k, K)
     step = tl.load(step_ptr + channel(m, k, channels, inner, ROWS))
     step = tl.where(step > 0, step, float("nan"))
-    x = tl.load(x_ptr + m * stride + k, there, 0).to(tl.float32)
-    dy = tl.load(dy_ptr + m * stride + k, there, 0)
+    x = tl.load(x_ptr + at, there, 0).to(tl.float32)
+    dy = tl.load(dy_ptr + at, there, 0)
     u = scaled(x, step)
     inside = (u > QMIN) & (u < QMAX)
     dx = tl.where(inside, dy, 0.0)
-    tl.store(dx_ptr + m * stride + k, dx, there)
+    tl.store(dx_ptr + at, dx, there)
     d = tl.where(inside, nearest(u) - u, clipped(u, QMIN, QMAX))
     terms = dy.to(tl.float32) * d
     if ROWS:
         partial = tl.sum(terms, axis=1, keep_dims=True)
-        tl.store(partial_ptr + across * M + m, partial, m < M)
+        tl.store(partial_ptr + offset(j, m, M), partial, m < M)
     else:
         partial = tl.sum(terms, axis=0, keep_dims=True)
-        tl.store(partial_ptr + down * K + k, partial, k < K)
+        tl.store(partial_ptr + offset(i, k, K), partial, k < K)
 
 
 # endregion

@@ -23,6 +23,7 @@ from pytorch_impl.kernels.rounding import (
     channel,
     clipped,
     numbers,
+    offset,
     tile,
     unclipped_code,
 )
@@ -52,7 +53,7 @@ def quantize_kernel(
     code_ptr,
     M,
     K,
-    stride,
+    across,
     channels,
     inner,
     QMIN: tl.constexpr,
@@ -60,16 +61,18 @@ def quantize_kernel(
     ROWS: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_K: tl.constexpr,
+    WIDE: tl.constexpr,
 ):
-    down, across = tile(K, BLOCK_K)
-    m, k, there = numbers(down, across, M, K, BLOCK_M, BLOCK_K)
+    i, j = tile(across, WIDE)
+    m, k, there = numbers(i, j, M, K, BLOCK_M, BLOCK_K)
+    at = offset(m, k, K)
     c = channel(m, k, channels, inner, ROWS)
     scale = tl.load(scale_ptr + c)
     zero_point = tl.load(zero_point_ptr + c).to(tl.float32)
-    x = tl.load(x_ptr + m * stride + k, there, 0).to(tl.float32)
+    x = tl.load(x_ptr + at, there, 0).to(tl.float32)
     code = unclipped_code(x, scale, zero_point)
     code = clipped(code, QMIN, QMAX).to(tl.int32)
-    tl.store(code_ptr + m * stride + k, code, there)
+    tl.store(code_ptr + at, code, there)
 
 
 @operator(

@@ -4,7 +4,7 @@ scaled    u = x inv, inv = 1 / step: each rounded once, as in PyTorch
 nearest   round(u), half to even
 unclipped_code   round(u) + zero_point
 clipped   clip(u, qmin, qmax)
-tile, numbers, channel: which numbers are here, and which step they have
+tile, numbers, offset, channel: which numbers are here, and their step
 
 mul.rn is never fused with what follows it, and keeps subnormals, which
 libdevice does not. The interpreter has no instructions of PTX; there
@@ -63,9 +63,10 @@ def clipped(u, QMIN: tl.constexpr, QMAX: tl.constexpr):
 
 # the tile of this program, counted down and across
 @triton.jit
-def tile(K, BLOCK_K: tl.constexpr):
-    across = tl.cdiv(K, BLOCK_K)
-    program = tl.program_id(0).to(tl.int64)
+def tile(across, WIDE: tl.constexpr):
+    program = tl.program_id(0)
+    if WIDE:
+        program = program.to(tl.int64)
     return program // across, program % across
 
 
@@ -77,6 +78,12 @@ def numbers(
     m = (down * BLOCK_M + tl.arange(0, BLOCK_M))[:, None]
     k = (across * BLOCK_K + tl.arange(0, BLOCK_K))[None, :]
     return m, k, (m < M) & (k < K)
+
+
+# where they are in memory
+@triton.jit
+def offset(m, k, K):
+    return m.to(tl.int64) * K + k
 
 
 # which step a row or a column has; always one that there is

@@ -6,7 +6,7 @@ x, contiguous, is read as M rows of K numbers, in tiles BLOCK_M BLOCK_K.
 A sum over what shares a step runs along the longer of the two. Without
 an axis there is one row. Rows whose K is a multiple of 16 are loaded
 and stored 128 bits at a time, others number by number.
-Offsets have 64 bits. x has float32, or 16 bits; steps have float32.
+Offsets have 64 bits; m and k only where 32 are not enough.
 """
 
 # region imports
@@ -27,6 +27,7 @@ from pytorch_impl.quantizer import check_axis, check_step
 # float32 in flight in each block
 TILE = 4096
 COLUMNS = 128  # a warp reads a row of it at once
+NARROW = 2**31 - 2 * TILE  # m and k below it need 32 bits
 
 
 class Tiles(NamedTuple):
@@ -45,14 +46,11 @@ class Tiles(NamedTuple):
         return cdiv(self.M, self.block_m), cdiv(self.K, self.block_k)
 
     @property
-    def stride(self):
-        """From row to row; 0 keeps loads of one odd row aligned."""
-        return self.K if self.M > 1 else 0
-
-    @property
     def sizes(self):
-        sizes = dict(M=self.M, K=self.K, stride=self.stride)
-        return sizes | dict(BLOCK_M=self.block_m, BLOCK_K=self.block_k)
+        sizes = dict(M=self.M, K=self.K, across=self.grid[1])
+        sizes |= dict(BLOCK_M=self.block_m, BLOCK_K=self.block_k)
+        wide = self.M > NARROW or self.K > NARROW
+        return sizes | dict(WIDE=bool(wide))
 
     @property
     def steps(self):
@@ -77,9 +75,7 @@ def tiles_of(x, axis=None):
     else:
         height, width = outer, channels * inner
     most = TILE if rows else COLUMNS
-    block_k = (
-        8  # a byte of a mask; compared, so that sizes may be symbols
-    )
+    block_k = 8  # a byte of a mask
     while block_k < most and block_k < width:
         block_k *= 2
     sizes = outer, channels, inner, rows, height, width
