@@ -35,7 +35,7 @@ from shared_tests.verdict import judge
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 ON_GPU = DEVICE == "cuda"
-COUNT = 100_000  # values to each setting
+COUNT = 60_000  # values to each setting
 MORE = [
     dict(bits=6, scale=0.07, zero_point=5),
     dict(bits=7, signed=False, scale=0.3, zero_point=20),
@@ -149,7 +149,7 @@ def test_hard_values(monkeypatch, setting):
 @pytest.mark.parametrize("signed", [True, False])
 def test_hard_values_of_a_learned_step(monkeypatch, bits, signed):
     """A step to each number: its gradient is one term, not a sum."""
-    monkeypatch.setattr(test_quantize, "COUNT", 20_000)
+    monkeypatch.setattr(test_quantize, "COUNT", 8_000)
     setting = dict(bits=bits, signed=signed, scale=0.137, zero_point=0)
     _, given = test_quantize.inputs(setting, "float32")
     x = torch.from_numpy(given["x"])[:, None]
