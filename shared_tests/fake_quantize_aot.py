@@ -120,7 +120,7 @@ def inspected(made):
 def gradients(function, x, step, *rest):
     x, step = x.requires_grad_(), step.requires_grad_()
     y = function(x, step, *rest)
-    upstream = torch.linspace(-1, 1, y.numel()).reshape(y.shape)
+    upstream = torch.linspace(-1, 1, y.numel()).reshape(y.shape).to(y)
     return y, *torch.autograd.grad(y, (x, step), upstream)
 
 
