@@ -24,10 +24,26 @@ import torch
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
+TYPES = {
+    kind.__name__: kind for kind in (torch.Tensor, int, float, bool)
+}
+TYPES |= {f"Optional[{n}]": t | None for n, t in TYPES.items()}
+
+
+def annotate(body, schema: str):
+    """triton_op of torch 2.13 reads annotations, whatever the schema."""
+    parsed = torch._C.parse_schema(f"kernels::body{schema}")
+    takes = {a.name: TYPES[str(a.type)] for a in parsed.arguments}
+    gives = [TYPES[str(a.type)] for a in parsed.returns]
+    gives = gives[0] if len(gives) == 1 else tuple[*gives]
+    body.__annotations__ = takes | {"return": gives}
+
+
 def operator(name: str, schema: str, fake):
     def register(body):
         options = dict(mutates_args=(), schema=schema)
         if not INTERPRETED:
+            annotate(body, schema)
             return torch.library.triton_op(name, body, **options)
         made = torch.library.custom_op(name, body, **options)
         made.register_fake(fake)
