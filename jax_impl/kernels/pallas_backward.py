@@ -1,6 +1,6 @@
 """Attention backward: a kernel for dq, then one for dk and dv.
 
-w_nm = 2^(s_nm - t_n) / l_n;  g_nm = sum_d dy_nd v_md
+w_nm = exp(scale (s_nm - t_n)) / l_n;  g_nm = sum_d dy_nd v_md
 f_n = sum_m w_nm g_nm;  ds_nm = w_nm (g_nm - f_n)
 dq_nd = scale sum_m ds_nm k_md;  dk_md = scale sum_n ds_nm q_nd
 dv_md = sum_n w_nm dy_nd
@@ -23,7 +23,9 @@ from jax_impl.kernels.pallas_tiles import (
     dot,
     over_keys,
     over_queries,
+    scores,
     seen,
+    weights,
 )
 
 # endregion
@@ -48,22 +50,22 @@ def dq_kernel(
     top, inverse = top_ref[...], 1 / total_ref[...]  # N
     shape = tiles.tile, tiles.step
 
-    def weights(m, edge):
+    def of_block(m, edge):
         k = k_ref[pl.ds(m, tiles.step), :]  # M D
         v = v_ref[pl.ds(m, tiles.step), :]  # M D
-        s = dot(q, k, axis=1) * tiles.factor  # N M
-        w = jnp.exp2(s - top[:, None]) * inverse[:, None]
+        s = scores(tiles, q, k)  # N M
+        w = weights(tiles, s, top[:, None]) * inverse[:, None]
         allowed = seen(tiles, mask_ref, 0, n, m, shape, edge)
         if allowed is not None:
             w = jnp.where(allowed, w, 0.0)
         return k, w, dot(dy, v, axis=1)
 
     def first(m, f, edge):
-        _, w, g = weights(m, edge)
+        _, w, g = of_block(m, edge)
         return f + jnp.sum(w * g, axis=1)
 
     def second(m, dq, edge):
-        k, w, g = weights(m, edge)
+        k, w, g = of_block(m, edge)
         ds = w * (g - f[:, None])
         return dq + dot(ds.astype(k.dtype), k)
 
@@ -99,8 +101,8 @@ def dkdv_kernel(
             q, dy = q_ref[head, rows, :], dy_ref[head, rows, :]  # N D
             top, f = top_ref[head, rows], f_ref[head, rows]  # N
             inverse = 1 / total_ref[head, rows]
-            s = dot(k, q, axis=1) * tiles.factor  # M N
-            w = jnp.exp2(s - top[None, :]) * inverse[None, :]
+            s = scores(tiles, k, q)  # M N
+            w = weights(tiles, s, top[None, :]) * inverse[None, :]
             allowed = seen(tiles, mask_ref, head, n, m, shape, edge)
             if allowed is not None:
                 w = jnp.where(allowed.T, w, 0.0)

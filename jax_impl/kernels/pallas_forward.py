@@ -1,8 +1,9 @@
 """Attention forward, one program for a tile of queries of one head.
 
-s_nm = factor sum_d q_nd k_md;  t_n = max_m s_nm so far;  w = 2^(s - t)
-l_n = sum_m w_nm;  y_nd = sum_m w_nm v_md / l_n, by blocks of keys; when
-t_n grows, l_n and y_nd are scaled by 2^(old t_n - new t_n)
+s_nm = sum_d q_nd k_md;  t_n = max_m s_nm so far
+w_nm = exp(scale (s_nm - t_n)), a power of 2;  l_n = sum_m w_nm
+y_nd = sum_m w_nm v_md / l_n, by blocks of keys; when t_n grows, l_n and
+y_nd are scaled by exp(scale (old t_n - new t_n))
 
 Memory: name_ref is in the GPU's memory, name in registers
         q_ref, y_ref (tile, D), k_ref, v_ref (M, D), mask_ref (1, N, M)
@@ -13,7 +14,13 @@ Memory: name_ref is in the GPU's memory, name in registers
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
 
-from jax_impl.kernels.pallas_tiles import dot, over_keys, seen
+from jax_impl.kernels.pallas_tiles import (
+    dot,
+    over_keys,
+    scores,
+    seen,
+    weights,
+)
 
 # endregion
 
@@ -31,15 +38,15 @@ def forward_kernel(
         y, top, total = state
         k = k_ref[pl.ds(m, tiles.step), :]  # M D
         v = v_ref[pl.ds(m, tiles.step), :]  # M D
-        s = dot(q, k, axis=1) * tiles.factor  # N M
+        s = scores(tiles, q, k)  # N M
         allowed = seen(tiles, mask_ref, 0, n, m, shape, edge)
         if allowed is not None:
             s = jnp.where(allowed, s, lowest)
         high = jnp.maximum(top, jnp.max(s, axis=1))  # N
-        w = jnp.exp2(s - high[:, None])
+        w = weights(tiles, s, high[:, None])
         if allowed is not None:
             w = jnp.where(allowed, w, 0.0)
-        shrink = jnp.exp2(top - high)
+        shrink = weights(tiles, top, high)
         total = total * shrink + jnp.sum(w, axis=1)
         y = y * shrink[:, None] + dot(w.astype(v.dtype), v)
         return y, high, total

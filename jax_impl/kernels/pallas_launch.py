@@ -3,14 +3,12 @@
 Tiles(tile, step, queries, keys, scale, causal, interpret):
     tile    rows of a program, in registers: queries or keys
     step    rows that it loads at a time: the keys or queries against it
-    factor  of the scores, for a softmax in base 2: scale * log2(e)
 A spec says which part of an array a program gets; the grid has a
 program for each tile, head and sample, and None drops an axis.
 """
 
 # region imports
 import functools
-import math
 from typing import NamedTuple
 
 import jax
@@ -37,16 +35,12 @@ class Tiles(NamedTuple):
     causal: bool
     interpret: bool
 
-    @property
-    def factor(self):
-        return self.scale * math.log2(math.e)
-
 
 def check_block(where, q, block_size):
-    """block_size, or one that leaves room for two blocks of each."""
+    """block_size, or one whose tiles fit into the registers."""
     if block_size is None:
-        row = row_width(q) * q.dtype.itemsize
-        return max(16, min(128, 32768 // row))
+        row = row_width(q) * q.dtype.itemsize**2
+        return max(16, min(128, 65536 // row))
     check_least(f"{where}: block_size", block_size, 16)
     if block_size & (block_size - 1):
         want = "a power of two"

@@ -6,6 +6,8 @@ some key may not be seen, being beyond the last or after the query.
 """
 
 # region imports
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +25,8 @@ def over_keys(tiles, n, body, state):
         step = np.int32(tiles.step)
         inside = jnp.minimum(inside, jax.lax.div(n, step))
         stop = jnp.minimum(stop, jax.lax.div(n + tiles.tile, step))
-    state = over(tiles, np.int32(0), inside, body, state, False)
+    if tiles.keys >= tiles.step:
+        state = over(tiles, np.int32(0), inside, body, state, False)
     return over(tiles, inside, stop, body, state, True)
 
 
@@ -69,6 +72,19 @@ def seen(tiles, mask_ref, head, n, m, shape, edge):
         part = mask_ref[head, rows, columns]
         found = part if found is None else found & part
     return found
+
+
+def scores(tiles, a, b):
+    """s_ab = sum_d a_ad b_bd, negated where the scale is negative."""
+    s = dot(a, b, axis=1)
+    return -s if tiles.scale < 0 else s
+
+
+def weights(tiles, s, top):
+    """exp(|scale| (s - top)) in base 2. The difference comes first: a
+    product before it may be fused or not, and then w is not 1 at top.
+    """
+    return jnp.exp2((s - top) * (abs(tiles.scale) * math.log2(math.e)))
 
 
 def dot(a, b, axis=0):
