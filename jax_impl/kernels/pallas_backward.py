@@ -5,12 +5,10 @@ f_n = sum_m w_nm g_nm;  ds_nm = w_nm (g_nm - f_n)
 dq_nd = scale sum_m ds_nm k_md;  dk_md = scale sum_n ds_nm q_nd
 dv_md = sum_n w_nm dy_nd
 
-dq_kernel has a tile of queries of one head, and twice goes over the
-keys, first for f_n: sum_d dy_nd y_nd, which would save that, loses
-digits where w_nm is near 1. dkdv_kernel has a tile of keys and goes
-over the queries of all heads that share it. Both add in a fixed order,
-and no number is added to by two programs: the same bits every time.
-
+dq_kernel, a tile of queries, goes over the keys twice, first for f_n:
+sum_d dy_nd y_nd would save that, but loses digits where w is near 1.
+dkdv_kernel, a tile of keys, goes over the queries of all its heads.
+No number is added to by two programs: the same bits every time.
 Memory: name_ref is in the GPU's memory, name in registers
 """
 
@@ -69,8 +67,8 @@ def dq_kernel(
         ds = w * (g - f[:, None])
         return dq + dot(ds.astype(k.dtype), k)
 
-    zeros = jnp.zeros(q.shape, jnp.float32)
     f = over_keys(tiles, n, first, jnp.zeros(shape[:1], jnp.float32))
+    zeros = jnp.zeros(q.shape, jnp.float32)
     dq = over_keys(tiles, n, second, zeros) * tiles.scale
     dq_ref[...] = dq.astype(dq_ref.dtype)
     f_ref[...] = f

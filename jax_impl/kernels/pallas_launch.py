@@ -17,7 +17,7 @@ import numpy as np
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
-from jax_impl.checks import check_least
+from jax_impl.checks import check_input, check_least
 
 # endregion
 
@@ -37,17 +37,18 @@ class Tiles(NamedTuple):
 
 
 def check_block(where, q, block_size):
-    """block_size, or one whose tiles fit into the registers."""
+    """(tile, step) by block_size, or what fits into registers."""
+    check_input(where, q, "B H N D", NARROW, "q")
     if block_size is None:
         row = row_width(q) * q.dtype.itemsize**2
-        return max(16, min(128, 65536 // row))
+        block_size = max(16, min(128, 65536 // row))
     check_least(f"{where}: block_size", block_size, 16)
     if block_size & (block_size - 1):
         want = "a power of two"
         raise ValueError(
             f"{where}: block_size expected {want}, got {block_size}"
         )
-    return block_size
+    return block_size, max(16, block_size // 2)
 
 
 def row_width(q):
@@ -97,7 +98,7 @@ def query_specs(tiles, q, k):
 
 
 def key_specs(tiles, q, k):
-    """For a tile of keys: its rows, all queries of its heads, theirs."""
+    """For a tile of keys: its rows, all its queries, their numbers."""
     tile = None, None, tiles.tile, k.shape[3]
     rows = None, q.shape[1] // k.shape[1], q.shape[2]
     return (
@@ -123,11 +124,15 @@ def mask_spec(attn_mask, heads):
 
 
 # region launch
-def launch(kernel, tiles, grid, takes, gives, *arrays):
-    """takes: the specs of the arrays; gives: [(shape, dtype, spec)]."""
+def launch(kernel, tiles, rows, takes, gives, *arrays):
+    """A program for each tile of rows (B, H, N, D).
+
+    takes: the specs of the arrays; gives: (shape, dtype, spec) of each
+    """
+    samples, heads, count = rows.shape[:3]
     call = pl.pallas_call(
         functools.partial(kernel, tiles=tiles),
-        grid=grid,
+        grid=(count // tiles.tile, heads, samples),
         in_specs=list(takes),
         out_specs=[spec for _, _, spec in gives],
         out_shape=[jax.ShapeDtypeStruct(*rest) for *rest, _ in gives],

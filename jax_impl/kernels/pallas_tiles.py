@@ -18,7 +18,7 @@ from jax.experimental import pallas as pl
 
 # region function
 def over_keys(tiles, n, body, state):
-    """state = body(m, state, edge) for the keys that n to n + tile see."""
+    """state = body(m, state, edge) for what the tile at n sees."""
     inside = np.int32(tiles.keys // tiles.step)
     stop = np.int32(pl.cdiv(tiles.keys, tiles.step))
     if tiles.causal:
@@ -31,7 +31,7 @@ def over_keys(tiles, n, body, state):
 
 
 def over_queries(tiles, m, body, state):
-    """state = body(n, state, edge) for the queries that see m onwards."""
+    """state = body(n, state, edge) for what sees the tile at m."""
     first, stop = (
         np.int32(0),
         np.int32(pl.cdiv(tiles.queries, tiles.step)),
