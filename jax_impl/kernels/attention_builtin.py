@@ -7,7 +7,7 @@ Axes:   as in attention
 Grads:  q, k, v by the built-in; a query without a key has 0, where the
         built-in has the mean of the values
 Raises: as attention; TypeError for float64: its softmax is float32;
-        ValueError, from jax 0.10.2, for float16 on a CPU
+        ValueError, from jax 0.10.2, for float16 gradients on a CPU
 Ladder: attention, attention_tiled, attention_pallas, attention_builtin
 """
 
