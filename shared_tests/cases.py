@@ -532,6 +532,19 @@ ATTENTION = [
     case("attention", "many_keys", dict(causal=True),
          qkv((1, 2, 61, 16), (1, 2, 257, 16)),
          "many_terms causal", "more keys than one block"),
+    case("attention", "tiles_grouped", dict(causal=True),
+         qkv((1, 4, 37, 24), (1, 2, 45, 24)),
+         "many_terms grouped causal low_precision",
+         "several tiles of 16, the last of each with a few rows"),
+    case("attention", "tiles_masked", {},
+         qkv((1, 2, 61, 12), (1, 2, 83, 12),
+             attn_mask=mask(1, 2, 61, 83, closed=tuple(range(15, 34)))),
+         "many_terms mask fully_masked_row low_precision",
+         "a tile of 16 queries that see nothing"),
+    case("attention", "tiles_large_logits", dict(scale=4.0),
+         qkv((1, 2, 45, 24), (1, 2, 37, 24)),
+         "many_terms large_logits low_precision",
+         "a maximum that grows from tile to tile; weights near 1"),
     case("attention", "tiny_inputs", {},
          dict(q=normal(*Q, scale=1e-30), k=normal(*K), v=normal(*K)),
          "tiny_inputs", "the scores vanish beside each other"),
@@ -740,7 +753,7 @@ CASES += [
         **(
             {}
             if case.name in ("basic", "many_keys")
-            else {"block_size": 3}
+            else {"block_size": 16 if "tiles" in case.name else 3}
         ),
     )
     for case in ATTENTION

@@ -16,6 +16,8 @@ FRAMEWORKS = ("pytorch", "jax", "tf", "mxnet")
 EVERYWHERE = FRAMEWORKS  # needs the adapter of the framework
 BELONGS = {
     "test_attention.py": ("jax", "tf", "tools"),
+    "test_attention_builtin.py": ("jax",),
+    "test_attention_pallas.py": ("jax",),
     "test_bad_input.py": EVERYWHERE,
     "test_checkpoint.py": EVERYWHERE,
     "test_deviations.py": EVERYWHERE,

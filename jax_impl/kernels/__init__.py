@@ -1,0 +1,1 @@
+"""Attention kernels for GPUs; on a CPU they are interpreted."""
