@@ -161,7 +161,7 @@ def test_operators():
     q, k, v, dy = draw(1, 2, 1, 5, 7, 16)
     seen = torch.rand(1, 1, 1, 7, device=DEVICE) > 0.4
     rows = [int(n) for row in SMALL for n in row]
-    options = False, 0.25, False, rows
+    options = False, 0.25, rows
     for mask in (None, seen):
         moving = [x.requires_grad_() for x in (q, k, v)]
         torch.library.opcheck(
@@ -217,7 +217,7 @@ for call in (attention_triton, made):
         for a, b in ((y, z), *zip(*pairs)):
             assert 1e5 * (a - b).abs().max() < a.abs().max()
 torch.library.opcheck(
-    attention_triton_forward, (q, k, v, seen, True, 0.3, False, [0] * 18)
+    attention_triton_forward, (q, k, v, seen, True, 0.3, [0] * 18)
 )
 print("passed")
 """
@@ -244,8 +244,8 @@ SHARED = {90: 227 * 1024, 80: 99 * 1024}  # bytes that a block may have
 
 @pytest.mark.parametrize("capability", [90, 80])
 def test_compiled_ahead_of_time(capability):
-    """Registers hold everything, up to a width of 128; at 256 a little
-    is spilled in the backward pass."""
+    """Registers hold what is used again, up to a width of 128; at 256
+    the backward pass on Hopper spills a few."""
     text = run("-m", "shared_tests.kernels_aot", str(capability))
     rows = [json.loads(line) for line in text.splitlines()]
     kernels = {row["kernel"] for row in rows}
@@ -253,7 +253,7 @@ def test_compiled_ahead_of_time(capability):
     for row in rows:
         assert row["shared"] <= SHARED[capability], row
         assert row["registers"] <= 255, row
-        assert row["stack"] <= (256 if row["width"] == 256 else 0), row
+        assert row["stack"] <= (256 if row["width"] == 256 else 16), row
         specialized = row["tiles"][-1]
         threads = 384 if specialized else 32 * row["tiles"][2]
         assert row["threads"] == threads, row
@@ -262,7 +262,7 @@ def test_compiled_ahead_of_time(capability):
 
 
 def test_tiles_by_alignment():
-    q, k, v, _ = draw(1, 2, 2, 5, 7, 16)
+    q, _, v, _ = draw(1, 2, 2, 5, 7, 16)
     table = attention_tiles(16, torch.float16, True)
     assert all(row.tma for row in table)
     assert any(row.specialized for row in candidates(64))

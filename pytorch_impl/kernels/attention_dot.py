@@ -16,7 +16,11 @@ Ref:    Dao 2023, arXiv 2307.08691, alg. 2, line 4
 import triton
 import triton.language as tl
 
-from pytorch_impl.kernels.attention_loads import load_row, load_tile, may_attend
+from pytorch_impl.kernels.attention_loads import (
+    load_row,
+    load_tile,
+    may_attend,
+)
 
 # endregion
 

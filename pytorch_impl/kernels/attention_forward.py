@@ -18,7 +18,11 @@ Ref:    Dao 2023, arXiv 2307.08691, alg. 1; Shah et al. 2024, 2407.08608
 import triton
 import triton.language as tl
 
-from pytorch_impl.kernels.attention_loads import load_tile, matrix, may_attend
+from pytorch_impl.kernels.attention_loads import (
+    load_tile,
+    matrix,
+    may_attend,
+)
 
 # endregion
 

@@ -19,11 +19,12 @@ from pytorch_impl.kernels.operators import launch
 
 
 # region launch
-def arguments(q, k, v, attn_mask, causal, scale, tf32):
+def arguments(q, k, v, attn_mask, causal, scale):
     """What every kernel gets: tensors, numbers, constants."""
     seen = q  # an address that is not read
     if attn_mask is not None:
         seen = attn_mask.expand(*q.shape[:3], k.shape[2])
+    lower = torch.get_float32_matmul_precision() != "highest"
     heads, groups = q.shape[1], k.shape[1]
     strides = [s for x in (q, k, v) for s in x.stride()[:3]]
     sizes = q.shape[2], k.shape[2], q.shape[3]
@@ -31,7 +32,7 @@ def arguments(q, k, v, attn_mask, causal, scale, tf32):
     constants = dict(
         CAUSAL=causal,
         MASKED=attn_mask is not None,
-        PRECISION="tf32" if tf32 else "ieee",
+        PRECISION="tf32" if lower else "ieee",
         W=max(16, triton.next_power_of_2(q.shape[3])),
     )
     return (q, k, v, seen), scale / math.log(2), numbers, constants

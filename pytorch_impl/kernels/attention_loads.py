@@ -46,7 +46,9 @@ def load_tile(
     else:
         row, column = tl.arange(0, R)[:, None], tl.arange(0, W)[None, :]
         there = (first + row < size) & (column < D)
-        rows += tl.cast(first, tl.int64) * stride  # one wide number a tile
+        rows += (
+            tl.cast(first, tl.int64) * stride
+        )  # one wide number a tile
         cells = row * stride + column
         return tl.load(rows + cells, mask=there, other=0.0)
 

@@ -32,7 +32,7 @@ from pytorch_impl.kernels.operators import on_device, operator
 
 # region operators
 TENSORS = "Tensor q, Tensor k, Tensor v, Tensor? attn_mask, "
-OPTIONS = "bool causal, float scale, bool tf32, int[] tiles"
+OPTIONS = "bool causal, float scale, int[] tiles"
 
 
 def forward_fake(q, k, v, attn_mask, *options):
@@ -45,9 +45,7 @@ def forward_fake(q, k, v, attn_mask, *options):
     f"({TENSORS}{OPTIONS}) -> (Tensor, Tensor, Tensor)",
     forward_fake,
 )
-def attention_triton_forward(
-    q, k, v, attn_mask, causal, scale, tf32, tiles
-):
+def attention_triton_forward(q, k, v, attn_mask, causal, scale, tiles):
     if not on_device(q):
         wide = wide_heads(q, k, v, scale)
         y, top, total = attention_tiled_forward(
@@ -56,7 +54,7 @@ def attention_triton_forward(
         return y.to(q.dtype), top[..., 0], total[..., 0]
     y, top, total = forward_fake(q, k, v, attn_mask)
     tensors, base2, numbers, constants = arguments(
-        q, k, v, attn_mask, causal, scale, tf32
+        q, k, v, attn_mask, causal, scale
     )
     constants |= options(tiles) | dict(SPECIALIZED=tiles[5])
     inputs = *tensors, y, top, total, base2, *numbers
@@ -75,7 +73,7 @@ def backward_fake(dy, q, k, v, *options):
     backward_fake,
 )
 def attention_triton_backward(
-    dy, q, k, v, attn_mask, y, top, total, causal, scale, tf32, tiles
+    dy, q, k, v, attn_mask, y, top, total, causal, scale, tiles
 ):
     if not on_device(q):
         wide = wide_heads(q, k, v, scale)
@@ -89,7 +87,7 @@ def attention_triton_backward(
     dq, dk, dv = backward_fake(dy, q, k, v)
     dot = torch.empty_like(top)
     tensors, base2, numbers, constants = arguments(
-        q, k, v, attn_mask, causal, scale, tf32
+        q, k, v, attn_mask, causal, scale
     )
     _, keys, queries = tiles[:6], tiles[6:12], tiles[12:]
     exact = dict(EXACT=q.dtype == torch.float32)
@@ -117,7 +115,7 @@ def backward(ctx, dy, *_):
     grads = attention_triton_backward(
         dy.contiguous(), *ctx.saved_tensors, *ctx.options
     )
-    return *grads, None, None, None, None, None
+    return *grads, None, None, None, None
 
 
 attention_triton_forward.register_autograd(backward, setup_context=keep)

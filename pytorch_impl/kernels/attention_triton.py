@@ -77,9 +77,8 @@ def attention_triton(
     if tiles is None:
         tiles = pick_tiles(q, k, v)
     every = [int(number) for row in tiles for number in row]
-    tf32 = torch.get_float32_matmul_precision() != "highest"
     y, _, _ = attention_triton_forward(
-        q, k, v, attn_mask, causal, scale, tf32, every
+        q, k, v, attn_mask, causal, scale, every
     )
     return y.to(dtype)
 

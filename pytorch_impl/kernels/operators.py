@@ -27,6 +27,7 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 TYPES = {
     kind.__name__: kind for kind in (torch.Tensor, int, float, bool)
 }
+TYPES["List[int]"] = list[int]
 TYPES |= {f"Optional[{n}]": t | None for n, t in TYPES.items()}
 
 
