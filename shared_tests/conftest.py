@@ -32,6 +32,7 @@ BELONGS = {
     "test_export.py": ("pytorch",),
     "test_canonical.py": ("pytorch",),
     "test_linen.py": ("jax",),
+    "test_live.py": ("pytorch",),
     "test_custom_function.py": ("mxnet",),
     "test_cases.py": ("tools",),
     "test_compare.py": ("tools",),
