@@ -13,6 +13,10 @@ LAYER ?=
 FRAMEWORKS ?= pytorch,jax
 CASE ?=
 
+# How long `make fuzz` runs, and from which seed; without one, a new one.
+MINUTES ?= 10
+SEED ?=
+
 # A local wheel folder is where torch comes from; without one uv picks the
 # build of torch that fits this machine: CPU where there is no NVIDIA driver.
 empty :=
@@ -27,7 +31,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
-.PHONY: compare show alignment memory ledger digits
+.PHONY: compare show alignment memory ledger digits fuzz
 .PHONY: environments clean $(ALL:%=test-%) test-tools
 
 help: ## this text
@@ -59,6 +63,9 @@ ledger: environments ## measure the frameworks' own quantizers; docs/deviations.
 
 digits: environments ## train digits with 8 to 2 bits; docs/quantization.md
 	@$(TOOLS) -m shared_tests.quantized_digits
+
+fuzz: environments ## random cases for the four: MINUTES=10 SEED=1
+	@.venv/pytorch/bin/python -m shared_tests.fuzz --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)")
 
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .

@@ -30,6 +30,7 @@ BELONGS = {
     "test_training.py": EVERYWHERE,
     "test_budget.py": ("pytorch",),
     "test_export.py": ("pytorch",),
+    "test_fuzz.py": ("pytorch",),
     "test_canonical.py": ("pytorch",),
     "test_linen.py": ("jax",),
     "test_live.py": ("pytorch",),

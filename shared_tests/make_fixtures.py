@@ -66,6 +66,7 @@ def reference(
     precision="float32",
     seed=0,
     training=None,
+    runs=budget.RUNS,
 ):
     """Reference and sigma of this layer on these numbers.
 
@@ -82,11 +83,11 @@ def reference(
         return adapter.run(built, inputs, cotangents or None)
 
     if precision in ("float64", "float32"):
-        return budget.estimate(compute, seed)
+        return budget.estimate(compute, seed, runs)
     # the true step, since bfloat16 is coarse enough to cross kinks
     step = UNIT_ROUNDOFF[precision]
     return budget.estimate(
-        compute, seed, accumulator=ACCUMULATOR / step, step=step
+        compute, seed, runs, ACCUMULATOR / step, step
     )
 
 
