@@ -8,7 +8,7 @@ UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 TOOLS := .venv/tools/bin/python
 LOGS := build/logs
 
-# What `make compare` and `make show` are asked for.
+# What `make compare`, `make check` and `make show` are asked for.
 LAYER ?=
 FRAMEWORKS ?= pytorch,jax
 CASE ?=
@@ -31,7 +31,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
-.PHONY: compare show alignment memory ledger digits fuzz
+.PHONY: compare show alignment memory ledger digits fuzz check
 .PHONY: environments clean $(ALL:%=test-%) test-tools
 
 help: ## this text
@@ -66,6 +66,9 @@ digits: environments ## train digits with 8 to 2 bits; docs/quantization.md
 
 fuzz: environments ## random cases for the four: MINUTES=10 SEED=1
 	@.venv/pytorch/bin/python -m shared_tests.fuzz --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)")
+
+check: environments ## rounding or a bug in your port: LAYER=docs/check/jax_port.py
+	@.venv/pytorch/bin/python -m shared_tests.check "$(LAYER)"
 
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .

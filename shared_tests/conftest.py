@@ -15,6 +15,7 @@ EVERYWHERE = FRAMEWORKS  # needs the adapter of the framework
 BELONGS = {
     "test_attention.py": ("jax", "tf", "tools"),
     "test_bad_input.py": EVERYWHERE,
+    "test_check.py": ("pytorch",),
     "test_checkpoint.py": EVERYWHERE,
     "test_deviations.py": EVERYWHERE,
     "test_environment.py": (*EVERYWHERE, "tools"),
