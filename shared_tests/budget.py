@@ -35,9 +35,9 @@ aten = torch.ops.aten
 COMPOUND = [
     getattr(aten, name)
     for name in """
-    addmm baddbmm gelu gelu_backward native_layer_norm
-    native_layer_norm_backward _softmax _softmax_backward_data
-    _log_softmax _log_softmax_backward_data silu silu_backward var_mean
+    addmm baddbmm gelu gelu_backward silu silu_backward
+    _softmax _softmax_backward_data
+    _log_softmax _log_softmax_backward_data
     """.split()
 ]
 DECOMPOSITIONS = core_aten_decompositions()

@@ -77,10 +77,6 @@ OPERATIONS = {
         Y[0, :11].contiguous(),
     ),
     "gelu": (torch.nn.functional.gelu, X),
-    "layer norm": (
-        lambda x: torch.nn.functional.layer_norm(x, x.shape[1:]),
-        X,
-    ),
     "softmax": (lambda x: torch.softmax(x, dim=1), X),
     "silu": (torch.nn.functional.silu, X),
     "conv2d": (convolve, IMAGE, FILTERS),
