@@ -10,10 +10,14 @@ UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 TOOLS := .venv/tools/bin/python
 LOGS := build/logs
 
-# What `make compare` and `make show` are asked for.
+# What `make compare`, `make check` and `make show` are asked for.
 LAYER ?=
 FRAMEWORKS ?= pytorch,jax
 CASE ?=
+
+# How long `make fuzz` runs, and from which seed; without one, a new one.
+MINUTES ?= 10
+SEED ?=
 
 # A local wheel folder is where torch comes from; without one uv picks the
 # build of torch that fits this machine: CPU where there is no NVIDIA driver.
@@ -29,8 +33,8 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
-.PHONY: compare show alignment memory ledger digits
-.PHONY: environments kernels clean $(ALL:%=test-%) test-tools test-triton
+.PHONY: compare show alignment memory ledger digits fuzz check
+.PHONY: environments kernels clean $(ENVIRONMENTS:%=test-%)
 
 help: ## this text
 	@echo "Custom layers in four frameworks, proven to compute the same numbers."
@@ -61,6 +65,12 @@ ledger: environments ## measure the frameworks' own quantizers; docs/deviations.
 
 digits: environments ## train digits with 8 to 2 bits; docs/quantization.md
 	@$(TOOLS) -m shared_tests.quantized_digits
+
+fuzz: environments ## random cases for the four: MINUTES=10 SEED=1
+	@.venv/pytorch/bin/python -m shared_tests.fuzz --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)")
+
+check: environments ## rounding or a bug in your port: LAYER=docs/check/jax_port.py
+	@.venv/pytorch/bin/python -m shared_tests.check "$(LAYER)"
 
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .

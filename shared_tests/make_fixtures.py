@@ -57,6 +57,40 @@ def draw_array(rng, draw, low_precision):
     return np.asarray(array, np.float32)
 
 
+def reference(
+    layer,
+    config,
+    params,
+    inputs,
+    cotangents=None,
+    precision="float32",
+    seed=0,
+    training=None,
+    runs=budget.RUNS,
+):
+    """Reference and sigma of this layer on these numbers.
+
+    seed: of the noise; training: instead of a gradient, as in cases.py
+    Returns: ({array: float64 or integers}, {array: sigma}), sigma in
+        units of u; float64 is held against the sigma of float32
+    """
+
+    def compute():
+        # built anew: what it has observed or learned must not stay
+        built = adapter.build(layer, config, params, "float64")
+        if training:
+            return adapter.train(built, inputs, **training)
+        return adapter.run(built, inputs, cotangents or None)
+
+    if precision in ("float64", "float32"):
+        return budget.estimate(compute, seed, runs)
+    # the true step, since bfloat16 is coarse enough to cross kinks
+    step = UNIT_ROUNDOFF[precision]
+    return budget.estimate(
+        compute, seed, runs, ACCUMULATOR / step, step
+    )
+
+
 def make_fixture(case, seed):
     """{key: array} of one case, as fixture_files describes it."""
     low = "low_precision" in case.flags
@@ -78,29 +112,28 @@ def make_fixture(case, seed):
             usual = case_draw(case, "cotangent", y.shape, 1.0)
             cotangents = {"y": draw_array(rng, usual, low)}
 
-    def compute():
-        # built anew: what it has observed or learned must not stay
-        built = adapter.build(
-            case.layer, case.config, params, "float64"
-        )
-        if case.training:
-            return adapter.train(built, inputs, **case.training)
-        return adapter.run(built, inputs, cotangents or None)
-
     fixture = {f"in.{n}": x for n, x in inputs.items()}
     fixture |= {f"param.{n}": p for n, p in params.items()}
     fixture |= {f"cotangent.{n}": c for n, c in cotangents.items()}
-    reference, sigma = budget.estimate(compute, start)
-    fixture |= {f"ref.{k}": v for k, v in reference.items()}
-    fixture |= {f"sigma.{k}": compact(v) for k, v in sigma.items()}
-    for precision in ("bfloat16", "float16") if low else ():
-        # the true step, since bfloat16 is coarse enough to cross kinks
-        step = UNIT_ROUNDOFF[precision]
-        _, sigma = budget.estimate(
-            compute, start, accumulator=ACCUMULATOR / step, step=step
+
+    def measured(precision):
+        return reference(
+            case.layer,
+            case.config,
+            params,
+            inputs,
+            cotangents,
+            precision,
+            start,
+            case.training,
         )
-        for key, value in sigma.items():
-            fixture[f"sigma_{precision}.{key}"] = compact(value)
+
+    references, sigmas = measured("float32")
+    fixture |= {f"ref.{k}": v for k, v in references.items()}
+    fixture |= {f"sigma.{k}": compact(v) for k, v in sigmas.items()}
+    for precision in ("bfloat16", "float16") if low else ():
+        for key, sigma in measured(precision)[1].items():
+            fixture[f"sigma_{precision}.{key}"] = compact(sigma)
     return fixture
 
 

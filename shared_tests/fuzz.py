@@ -1,0 +1,953 @@
+"""`make fuzz`: random cases for the four frameworks, for as long as you like.
+
+python -m shared_tests.fuzz [--minutes 10] [--seed N] [--layers A,B]
+python -m shared_tests.fuzz --fault NAME     plant a fault and find it
+
+hypothesis draws a case: a row (layer, configuration, shapes, precision,
+eager or compiled) and the numbers. The four frameworks compute it at the
+same time, and each array is held against the reference and the sigma of
+that very input (verdict.py, the same 16 as everywhere). A failure is
+shrunk, printed as a row for cases.py and kept in build/fuzz/, where the
+next run starts; it is reported once for each layer, array, framework and
+kind, and the run goes on. Rows come from a pool that changes every ROUND
+cases, since JAX needs seconds for each new shape.
+
+sigma has 48 runs, as in the fixtures, but a case that passes with the sum
+of its first 4 squares divided by 48 passes with all 48: the rest is
+only computed for the others.
+
+What must not be judged, and why:
+- Range. A second float64 run has the range of the working precision: above
+  LARGEST / 256 is inf, below 4 TINY is 0, in every operation. Where
+  that alone moves an element by more than its budget, overflow or
+  underflow decides, in an order that each framework chooses, and the
+  element is left out. So is one without a finite reference where any
+  finite number overflowed: inf - inf is NaN. Everywhere else NaN and
+  infinity must stand just where the reference has them, in all four.
+- A number that rounding can turn into NaN: sigma is NaN there.
+- Codes of `quantize` are defined in the working precision: where noise
+  moves one in the reference, PyTorch's own code is the reference.
+What the reference refuses, all four must refuse, with the same exception.
+"""
+
+import argparse
+import contextlib
+import fnmatch
+import json
+import math
+import pathlib
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from typing import NamedTuple
+
+import ml_dtypes
+import numpy as np
+import torch
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from pytorch_impl import adapter
+from shared_tests import budget
+from shared_tests.fixture_files import sha256
+from shared_tests.live import Request, Worker, ask_all, reference
+from shared_tests.report import FRAMEWORKS
+from shared_tests.run import ROOT, group, write
+from shared_tests.verdict import TINY, judge
+from shared_tests.verdict import budget as allowed
+from shared_tests.worker import LENGTH, pack, unpack
+
+BUILD = ROOT / "build" / "fuzz"
+ROUND = 100  # cases with one pool of rows
+POOL = 12
+SHRINK_SECONDS = 60
+RUNS = (4, 16, budget.RUNS)
+LOW = ("bfloat16", "float16")
+LARGEST = {
+    "float64": float(np.finfo(np.float64).max),
+    "float32": float(np.finfo(np.float32).max),
+    "bfloat16": float(ml_dtypes.finfo(ml_dtypes.bfloat16).max),
+    "float16": 65504.0,
+}
+
+# (layer, array, framework, kind) and why it is as it is; * is anything
+KNOWN = [
+    (
+        *("*", "*", "mxnet", "nan for inf"),
+        "mxnet 1.9.1: np.sum([inf, 1]) is nan, since the sum carries its"
+        " rounding error along, and inf - inf is nan",
+    ),
+]
+
+
+class Row(NamedTuple):
+    """A case without its numbers."""
+
+    layer: str
+    config: dict
+    inputs: (
+        dict  # name: shape, or (what, shape) of what is no real number
+    )
+    precision: str = "float32"
+    compiled: bool = False
+
+
+class Finding(NamedTuple):
+    layer: str
+    array: str
+    framework: str
+    kind: str
+    detail: str
+
+    @property
+    def key(self):
+        return self[:4]
+
+
+# --- rows
+
+
+def sizes(rng, count, batch=0):
+    """Distinct sizes; one of the first `batch` may be 1 or 0."""
+    drawn = [int(n) for n in rng.permutation([2, 3, 4, 5, 6, 7])]
+    drawn = drawn[:count]
+    if batch and rng.random() < 0.2:
+        drawn[rng.integers(batch)] = int(rng.integers(2))
+    return drawn
+
+
+def leading(rng, last):
+    """A shape that ends in `last`, with 0 to 2 axes before it."""
+    rank = int(rng.integers(3))
+    return (*sizes(rng, rank, rank), last)
+
+
+def flip(rng, share=0.5):
+    return bool(rng.random() < share)
+
+
+def pick(rng, *choices):
+    return choices[rng.integers(len(choices))]
+
+
+def any_shape(rng):
+    rank = int(rng.integers(4))
+    return tuple(sizes(rng, rank, rank))
+
+
+def dense(rng, layer):
+    i, o = sizes(rng, 2)
+    config = dict(in_features=i, out_features=o)
+    if layer == "Linear" and flip(rng):
+        config["bias"] = False
+    if layer == "ManualLinear":
+        return config, dict(x=(*sizes(rng, 1, 1), i))
+    return config, dict(x=leading(rng, i))
+
+
+def centered(rng, layer):
+    return {}, dict(x=any_shape(rng))
+
+
+def scaled_relu(rng, layer):
+    scale = pick(rng, 1.0, 0.5, 0.1, -3.0)
+    return dict(scale=scale), dict(x=any_shape(rng))
+
+
+def mlp(rng, layer):
+    i, h, o = sizes(rng, 3)
+    config = dict(input_size=i, hidden_size=h, output_size=o)
+    config["scale"] = pick(rng, 0.5, 1.75)
+    return config, dict(x=leading(rng, i))
+
+
+def tied(rng, layer):
+    (features,) = sizes(rng, 1)
+    return dict(features=features), dict(x=leading(rng, features))
+
+
+def spectrum(rng, layer):
+    return {}, dict(x=leading(rng, int(rng.integers(1, 18))))
+
+
+def rms_norm(rng, layer):
+    (dim,) = sizes(rng, 1)
+    eps = pick(rng, 1e-6, 0.1)
+    return dict(dim=dim, eps=eps), dict(x=leading(rng, dim))
+
+
+def conv(rng, layer):
+    i, o = sizes(rng, 2)
+    kernel = int(rng.integers(1, 4))
+    config = dict(in_channels=i, out_channels=o, kernel_size=kernel)
+    config |= dict(
+        stride=pick(rng, 1, 1, 2, 3), padding=pick(rng, 0, 1)
+    )
+    h, w = kernel + np.array(sizes(rng, 2)) - 2
+    (b,) = sizes(rng, 1, 1)
+    return config, dict(x=(b, i, int(h), int(w)))
+
+
+def weighted_sum(rng, layer):
+    (i,) = sizes(rng, 1)
+    return dict(in_features=i), dict(x=(*sizes(rng, 1, 1), i))
+
+
+def attention(rng, layer):
+    b, n, m, d = sizes(rng, 4, 2)
+    g = pick(rng, 1, 2, 3)
+    h, m = g * pick(rng, 1, 1, 2), max(m, 1)
+    config = dict(causal=flip(rng))
+    if flip(rng, 0.3):
+        config["scale"] = pick(rng, 0.3, 8.0)
+    if layer == "attention_tiled":
+        config["block_size"] = pick(rng, 1, 2, 3, 128)
+    inputs = dict(q=(b, h, n, d), k=(b, g, m, d), v=(b, g, m, d))
+    if flip(rng):
+        shape = pick(rng, (b, h, n, m), (b, 1, 1, m), (n, m), (h, n, 1))
+        inputs["attn_mask"] = ("mask", shape)
+    return config, inputs
+
+
+def heads(rng, layer):
+    kv, width = pick(rng, 1, 2, 3), pick(rng, 1, 2, 4)
+    count = kv * pick(rng, 1, 2)
+    config = dict(embed_dim=count * width, num_heads=count)
+    config |= dict(num_kv_heads=kv, bias=flip(rng), causal=flip(rng))
+    config["out_proj"] = flip(rng, 0.8)
+    quantized = layer.startswith("QAT")
+    b, n = sizes(rng, 2, 0 if quantized else 1)
+    inputs = dict(x=(b, n, config["embed_dim"]))
+    if quantized:
+        config |= qat(rng)
+    elif flip(rng, 0.3):
+        inputs["attn_mask"] = ("mask", (b, 1, 1, n))
+    return config, inputs
+
+
+def qat(rng):
+    """The grids of a layer that is trained to be quantized."""
+    return dict(
+        weight_bits=pick(rng, 8, 4, 2),
+        input_bits=pick(rng, 8, 4, 3),
+        weight_quantizer=pick(rng, "absmax", "lsq"),
+        input_quantizer=pick(
+            rng, "moving_average", "min_max", "absmax", "lsq"
+        ),
+    )
+
+
+def qat_linear(rng, layer):
+    i, o = sizes(rng, 2)
+    config = dict(in_features=i, out_features=o, bias=flip(rng))
+    return config | qat(rng), dict(x=(*sizes(rng, 1), i))
+
+
+def transformer(rng, layer):
+    b, n, i, c = sizes(rng, 4, 1)
+    config = dict(input_dim=i, embed_dim=6, num_heads=pick(rng, 2, 3))
+    config |= dict(num_layers=1, num_classes=c)
+    return config, dict(x=(b, n, i))
+
+
+def quantize(rng, layer):
+    shape, axis = tuple(sizes(rng, 2, 1)), pick(rng, None, 0, 1, -1)
+    config = dict(bits=pick(rng, 2, 3, 4, 8, 16), signed=flip(rng, 0.7))
+    config |= dict(axis=axis)
+    config["narrow_range"] = config["signed"] and flip(rng, 0.3)
+    step = () if axis is None else (shape[axis],)
+    inputs = dict(x=shape, scale=("step", step))
+    return config, inputs | dict(zero_point=("zero", step))
+
+
+def pact(rng, layer):
+    return dict(bits=pick(rng, 2, 4, 8)), dict(x=any_shape(rng))
+
+
+def lsq(rng, layer):
+    shape, axis = tuple(sizes(rng, 2, 1)), pick(rng, None, 0, 1)
+    config = dict(bits=pick(rng, 2, 4, 8), signed=flip(rng))
+    if axis is not None:
+        config |= dict(axis=axis, num_channels=shape[axis])
+    return config, dict(x=shape)
+
+
+LAYERS = {
+    "CenteredLayer": centered,
+    "ScaledReLU": scaled_relu,
+    "Linear": dense,
+    "LinearReLU": dense,
+    "ManualLinear": dense,
+    "TensorReduction": dense,
+    "WeightedSum": weighted_sum,
+    "RMSNorm": rms_norm,
+    "HalfSpectrum": spectrum,
+    "MLP": mlp,
+    "TiedMLP": tied,
+    "StandardizedConv2d": conv,
+    "attention": attention,
+    "attention_tiled": attention,
+    "MultiHeadAttention": heads,
+    "TransformerClassifier": transformer,
+    "quantize": quantize,
+    "fake_quantize": quantize,
+    "PACT": pact,
+    "LSQ": lsq,
+    "LSQPlus": lsq,
+    "QATLinear": qat_linear,
+    "QATMultiHeadAttention": heads,
+}
+# float32 and float64 only, by their pages; no FFT is narrower either
+WIDE = list(LAYERS)[list(LAYERS).index("TransformerClassifier") :]
+WIDE.append("HalfSpectrum")
+
+
+def draw_row(rng, layer):
+    config, inputs = LAYERS[layer](rng, layer)
+    precision, among = "float32", rng.random()
+    if among < 0.15:
+        precision = "float64"
+    elif among < 0.35 and layer not in WIDE:
+        precision = pick(rng, *LOW)
+    return Row(layer, config, inputs, precision, flip(rng, 0.01))
+
+
+def draw_pool(rng, layers):
+    """POOL rows, the small ones first: hypothesis shrinks to those."""
+
+    def size(row):
+        shapes = row.inputs.values()
+        return row.compiled, sum(math.prod(shape_of(s)) for s in shapes)
+
+    chosen = [pick(rng, *layers) for _ in range(POOL)]
+    return sorted((draw_row(rng, layer) for layer in chosen), key=size)
+
+
+def shape_of(spec):
+    return spec[1] if spec and isinstance(spec[0], str) else spec
+
+
+# --- numbers
+
+TAME = [1.0, 1.0, 30.0, 1e-3]
+WILD = [*TAME, 1e4, 1e-30, 1e-40, 1e15, 1e30, 1e37]
+SPECIAL = [0.0, -0.0, np.nan, np.inf, -np.inf, 2.0**-149, -(2.0**-130)]
+SPECIAL += [3e38, -3e38, 2.0**-126]
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def numbers(draw, shape, mood):
+    """Normal at some scale, quarters with ties, all equal, or zeros."""
+    kind = draw(st.sampled_from(["normal"] * 4 + ["quarter", "equal"]))
+    scale = draw(st.sampled_from(TAME if mood == "tame" else WILD))
+    offset = draw(st.sampled_from([0.0, 0.0, 0.0, 1.0, 1e4]))
+    rng = np.random.default_rng(draw(SEEDS))
+    if kind == "normal":
+        array = offset + rng.standard_normal(shape)
+    elif kind == "quarter":
+        array = rng.integers(-6, 7, shape) / 4
+    else:
+        array = np.full(shape, rng.integers(-2, 3) / 2)
+    array = np.asarray(scale * array)
+    if mood == "special" and array.size:
+        places = st.integers(0, array.size - 1)
+        for place, value in draw(
+            st.lists(
+                st.tuples(places, st.sampled_from(SPECIAL)), max_size=3
+            )
+        ):
+            array.flat[place] = value
+    return array
+
+
+@st.composite
+def of_kind(draw, spec, mood):
+    if spec == shape_of(spec):
+        return draw(numbers(spec, mood))
+    what, shape = spec
+    rng = np.random.default_rng(draw(SEEDS))
+    if what == "mask":
+        return rng.random(shape) < draw(
+            st.sampled_from([0.6, 1.0, 0.2])
+        )
+    if what == "zero":
+        return rng.integers(-9, 10, shape, dtype=np.int32)
+    step = draw(st.sampled_from([0.125, 0.1, 0.37, 2.0, 0.0173]))
+    return np.asarray(step * (1 + rng.integers(0, 4, shape)))
+
+
+def narrow(array, precision):
+    """As float32, and exact in the precision."""
+    if np.asarray(array).dtype.kind != "f":
+        return array
+    dtype = getattr(ml_dtypes, precision, "float32")
+    if precision == "float16":
+        dtype = "float16"
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(array).astype(dtype).astype(np.float32)
+
+
+STEPS = ("step", "alpha")
+
+
+def output_of(row):
+    """(shape, dtype kind) of y."""
+    fixed = {"mask": True, "step": 0.5, "zero": np.int32(0)}
+    inputs = {}
+    for name, spec in row.inputs.items():
+        value = np.float32(0.5)
+        if spec != shape_of(spec):
+            value = fixed[spec[0]]
+            value = np.float32(value) if spec[0] == "step" else value
+        inputs[name] = np.full(shape_of(spec), value)
+    shapes = adapter.shapes(row.layer, row.config)
+    params = {n: np.full(s, 0.5, "f4") for n, s in shapes.items()}
+    built = adapter.build(row.layer, row.config, params, "float64")
+    y = adapter.run(built, inputs)["out.y"]
+    return y.shape, y.dtype.kind
+
+
+@st.composite
+def requests(draw, pool):
+    row = pool[draw(st.integers(0, len(pool) - 1))]
+    mood = draw(
+        st.sampled_from(["tame"] * 7 + ["wild"] * 2 + ["special"])
+    )
+
+    def array(spec):
+        return narrow(draw(of_kind(spec, mood)), row.precision)
+
+    inputs = {n: array(spec) for n, spec in row.inputs.items()}
+    params = {}
+    for name, shape in adapter.shapes(row.layer, row.config).items():
+        step = name.split(".")[-1] in STEPS
+        params[name] = array(("step", shape) if step else shape)
+    shape, kind = output_of(row)
+    cotangents = {"y": array(shape)} if kind == "f" else {}
+    return Request(
+        row.layer,
+        row.config,
+        params,
+        inputs,
+        cotangents,
+        row.precision,
+        row.compiled,
+    )
+
+
+# --- judging
+
+
+class Range(budget.RoundingNoise):
+    """The float64 reference, with the range of a narrower precision."""
+
+    def __init__(self, precision):
+        super().__init__(None)
+        self.small = 4 * TINY[precision]
+        self.large = LARGEST[precision] / 256
+        self.overflowed = False
+
+    def perturb(self, y, noise):
+        for part in y if isinstance(y, list | tuple) else [y]:
+            if part is None:
+                continue
+            if part.is_complex():
+                part = torch.view_as_real(part)
+            part[part.abs() < self.small] = 0
+            beyond = part.abs() > self.large
+            self.overflowed |= bool(part[beyond].isfinite().any())
+            part[beyond] *= torch.inf
+        return y
+
+
+def ranged(request):
+    """What the reference computes in that range; did it overflow?"""
+    mode = Range(request.precision)
+
+    def cut(arrays):
+        wide = {n: np.array(a) for n, a in arrays.items()}
+        for array in wide.values():
+            if array.dtype.kind == "f":
+                array[np.abs(array) < mode.small] = 0
+        return wide
+
+    layer, config, params, inputs, cotangents = request[:5]
+    built = adapter.build(layer, config, cut(params), "float64")
+    with mode:
+        arrays = adapter.run(
+            built, cut(inputs), cut(cotangents) or None
+        )
+    return arrays, mode.overflowed
+
+
+class Sampled(NamedTuple):
+    references: dict
+    sigmas: dict
+    outside: dict  # elements that the range decides
+
+
+def sample(request, runs):
+    with np.errstate(all="ignore"):
+        references, sigmas = reference(*request[:6], runs=runs)
+        try:
+            other, overflowed = ranged(request)
+        except (
+            ValueError
+        ):  # a range of inf is refused, as in the QAT pages
+            other, overflowed = {}, True
+        outside = {}
+        for name, value in references.items():
+            sigma = sigmas[name] * math.sqrt(runs / budget.RUNS)
+            unknown = np.isnan(sigma) & np.isfinite(value)
+            sigmas[name] = np.where(unknown, np.inf, sigma)
+            near = other.get(
+                name, np.full_like(value, np.nan, dtype=float)
+            )
+            same = (near == value) | (np.isnan(near) & np.isnan(value))
+            margin = allowed(sigmas[name], request.precision)
+            outside[name] = ~same & ~(np.abs(near - value) <= margin)
+            if overflowed:
+                outside[name] |= ~np.isfinite(value)
+    return Sampled(references, sigmas, outside)
+
+
+def findings_of(request, framework, answer, sampled, pytorch):
+    """What is wrong with one framework's answer."""
+
+    def found(array, kind, detail):
+        return Finding(request.layer, array, framework, kind, detail)
+
+    if isinstance(answer, str):
+        kind, detail = answer.split(": ", 1)
+        return (
+            [] if kind == "unsupported" else [found("*", kind, detail)]
+        )
+    wrong = []
+    for name in sorted(set(sampled.references) | set(answer)):
+        if name not in answer or name not in sampled.references:
+            where = "result" if name not in answer else "reference"
+            wrong.append(found(name, "missing", f"not in the {where}"))
+            continue
+        value, wanted = answer[name], sampled.references[name]
+        sigma, outside = sampled.sigmas[name], sampled.outside[name]
+        if value.shape == wanted.shape:
+            if wanted.dtype.kind == "i":
+                if isinstance(pytorch, dict):
+                    wanted = np.where(sigma > 0, pytorch[name], wanted)
+                wanted = np.where(outside, value, wanted)
+                wanted = wanted.astype(np.int32)
+            else:
+                wanted = np.where(outside, np.nan, wanted)
+                value = np.where(outside, np.nan, value)
+                value = value.astype(answer[name].dtype)
+        with np.errstate(all="ignore"):
+            verdict = judge(value, wanted, sigma, request.precision)
+        if not verdict.passed:
+            wrong.append(found(name, *kind_of(verdict)))
+    return wrong
+
+
+def kind_of(verdict):
+    """(kind, detail): value, shape, dtype, or such as "nan for inf"."""
+    if verdict.detail.startswith(("shape", "dtype")):
+        return verdict.detail.split()[0], verdict.detail
+    pair = re.search(r"got (\S+), expected (\S+),", verdict.detail)
+    plain = [
+        x if x in ("nan", "inf") else "number" for x in sides(pair)
+    ]
+    same = plain[0] == plain[1]
+    return "value" if same else " for ".join(plain), verdict.detail
+
+
+def sides(pair):
+    return [x.lstrip("-") for x in pair.groups()]
+
+
+def refusals(request, answers, error):
+    """The reference raised: so must all the others."""
+    expected = f"error: {type(error).__name__}: "
+    for framework, answer in answers.items():
+        text = answer if isinstance(answer, str) else "arrays"
+        if not text.startswith((expected, "unsupported")):
+            detail = f"got {text}, the reference raised {error}"
+            kind = "not refused"
+            yield Finding(request.layer, "*", framework, kind, detail)
+
+
+def examine(request, workers):
+    """(findings, elements judged, elements left out) of one case."""
+    first = []
+
+    def meanwhile():
+        try:
+            first.append(sample(request, RUNS[0]))
+        except (ValueError, TypeError) as error:
+            first.append(error)
+
+    answered = ask_all(workers, request, meanwhile=meanwhile)
+    names = [worker.framework for worker in workers]
+    answers = dict(zip(names, answered))
+    (sampled,) = first
+    if isinstance(sampled, Exception):
+        return list(refusals(request, answers, sampled)), 0, 0
+    for runs in RUNS:
+        if runs != RUNS[0]:
+            sampled = sample(request, runs)
+        wrong = [
+            finding
+            for name, answer in answers.items()
+            for finding in findings_of(
+                request, name, answer, sampled, answers.get("pytorch")
+            )
+        ]
+        kinds = {finding.kind for finding in wrong}
+        if not any(k == "value" or " for " in k for k in kinds):
+            break
+    left_out = sum(int(o.sum()) for o in sampled.outside.values())
+    total = sum(r.size for r in sampled.references.values())
+    return wrong, total - left_out, left_out
+
+
+def known(finding):
+    """Why a finding is no news, or None."""
+    for *pattern, reason in KNOWN:
+        if all(map(fnmatch.fnmatch, finding.key, pattern)):
+            return reason
+    return None
+
+
+# --- what is kept, and what is printed
+
+
+def save_case(request, findings, folder):
+    """Into the corpus, by the hash of its numbers."""
+    message = {
+        "layer": request.layer,
+        "config": request.config,
+        "precision": request.precision,
+        "compiled": request.compiled,
+    }
+    kinds = ("param", "in", "cotangent")
+    arrays = {
+        f"{kind}.{name}": array
+        for kind, part in zip(kinds, request[2:5])
+        for name, array in part.items()
+    }
+    data = pack(message, arrays)
+    name = f"{request.layer}-{sha256(data)[:12]}"
+    write(folder / "corpus" / name, data)
+    line = {"case": name} | message
+    line["findings"] = [finding._asdict() for finding in findings]
+    with open(folder / "findings.jsonl", "a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def load_case(path):
+    message, arrays = unpack(path.read_bytes()[LENGTH.size :])
+    numbers = (group(arrays, k) for k in ("param", "in", "cotangent"))
+    layer, config = message["layer"], message["config"]
+    rest = message["precision"], message["compiled"]
+    return Request(layer, config, *numbers, *rest)
+
+
+def literal(array):
+    """One Draw of cases.py."""
+    if array.dtype.kind == "b":
+        # the table draws its masks: this one has the same share
+        share = round(float(array.mean()), 2) if array.size else 1.0
+        return f"mask(*{array.shape}, allow={share})"
+    numbers = tuple(array.ravel().tolist())
+    if not numbers:
+        return f"zeros(*{array.shape})"
+    if array.dtype.kind == "i":
+        numbers = ", ".join(map(str, numbers))
+        return f"whole({numbers}, shape={array.shape})"
+    named = {"nan": 'float("nan")', "inf": 'float("inf")'}
+    named["-inf"] = '-float("inf")'
+    texts = [named.get(repr(x), repr(x)) for x in numbers]
+    return f"Draw({array.shape}, values=({', '.join(texts)},))"
+
+
+def table_row(request, found):
+    """The case as a row for cases.py."""
+    flags = "fuzz low_precision" if request.precision in LOW else "fuzz"
+    flags += " compiled" if request.compiled else ""
+    digest = sha256(repr(request).encode())[:6]
+    params = {n: literal(p) for n, p in request.params.items()}
+    for y in request.cotangents.values():
+        params["cotangent"] = literal(y)
+    inputs = {n: literal(x) for n, x in request.inputs.items()}
+
+    def table(draws):
+        each = (f'"{n}": {text}' for n, text in draws.items())
+        return "{" + ", ".join(each) + "}"
+
+    return (
+        f'case("{request.layer}", "{found.framework}_{digest}",'
+        f" {request.config!r},\n     {table(inputs)},\n"
+        f'     "{flags}", "{found.framework} {found.array}: {found.kind}",'
+        f"\n     {table(params)}),"
+    )
+
+
+# --- the run
+
+
+class Enough(KeyboardInterrupt):
+    """Time is up: hypothesis lets this one through."""
+
+
+class Wrong(Exception):
+    """A case with a new finding."""
+
+
+class Run:
+    """What a run has seen so far."""
+
+    def __init__(self, workers, deadline, console, folder=BUILD):
+        self.workers, self.console = workers, console
+        self.folder = folder
+        self.deadline, self.begin = deadline, time.monotonic()
+        self.cases = self.judged = self.left_out = 0
+        self.seen = {}  # key: (finding, seconds)
+        self.layers = Counter()
+
+    def try_case(self, request):
+        """The new findings of one case."""
+        wrong, judged, left_out = examine(request, self.workers)
+        self.cases += 1
+        self.layers[request.layer] += 1
+        self.judged += judged
+        self.left_out += left_out
+        return [
+            f for f in wrong if f.key not in self.seen and not known(f)
+        ]
+
+    def report(self, request, findings, seconds):
+        for finding in findings:
+            self.seen[finding.key] = finding, seconds
+        save_case(request, findings, self.folder)
+        for f in findings:
+            mode = "compiled" if request.compiled else "eager"
+            self.console.print(
+                f"[bold]{f.layer} {f.array} {f.framework} {f.kind}[/]"
+                f" ({request.precision}, {mode}): ",
+                end="",
+            )
+            self.console.print(f.detail, markup=False)
+        row = table_row(request, findings[0])
+        self.console.print(row, markup=False, highlight=False)
+
+    def seconds(self):
+        return time.monotonic() - self.begin
+
+    def status(self):
+        seconds = self.seconds()
+        return (
+            f"{seconds:.0f} s, {self.cases} cases,"
+            f" {self.cases / max(seconds, 1):.1f} a second,"
+            f" {len(self.seen)} findings"
+        )
+
+
+def play_round(run, pool, number, status):
+    """ROUND cases of one pool, or fewer, up to a new finding, shrunk."""
+    smallest = []  # (request, findings), the last that failed
+    met = []  # when it did, in seconds
+
+    @seed(number)
+    @settings(
+        max_examples=ROUND,
+        deadline=None,
+        database=None,  # choices mean nothing without their pool
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink],
+        report_multiple_bugs=False,
+    )
+    @given(requests(pool))
+    def play(request):
+        if time.monotonic() > run.deadline:
+            raise Enough
+        if met and run.seconds() > met[0] + SHRINK_SECONDS:
+            raise Enough
+        new = run.try_case(request)
+        status.update(run.status())
+        if smallest:  # shrinking keeps to what it found first
+            keys = {f.key for f in smallest[-1][1]}
+            if not any(f.key in keys for f in new):
+                return
+        if new:
+            met.append(run.seconds())
+            smallest.append((request, new))
+            raise Wrong
+
+    with contextlib.suppress(Wrong, Enough):
+        play()
+    if smallest:
+        run.report(*smallest[-1], met[0])
+
+
+def fuzz(run, layers, number, done=lambda: False):
+    """Rounds until the time is up, or done()."""
+    rng = np.random.default_rng(number)
+    with run.console.status("starting") as status:
+        for path in sorted((run.folder / "corpus").glob("[!.]*")):
+            request = load_case(path)
+            new = (
+                run.try_case(request) if request.layer in layers else []
+            )
+            if new:
+                run.report(request, new, run.seconds())
+        while time.monotonic() < run.deadline and not done():
+            pool = draw_pool(rng, layers)
+            play_round(run, pool, int(rng.integers(2**32)), status)
+
+
+# --- planted faults
+
+
+class Fault(NamedTuple):
+    framework: str
+    page: str
+    old: str
+    new: str
+
+
+FAULTS = {
+    "causal": Fault(
+        "jax",
+        "attention",
+        "allowed & jnp.tril(every)",
+        "allowed & jnp.tril(every, 1)",
+    ),
+    "epsilon": Fault(
+        "tf",
+        "rms_norm",
+        "tf.sqrt(mean + eps)",
+        "(tf.sqrt(mean) + eps)",
+    ),
+    "scale": Fault(
+        "mxnet",
+        "attention",
+        "math.sqrt(q.shape[3])",
+        "math.sqrt(q.shape[2])",
+    ),
+    "bias": Fault(
+        "tf",
+        "manual_gradient",
+        "return dx, dweight, tf.reduce_sum(dy, axis=0)",
+        "return dx, dweight, 1.5 * tf.reduce_sum(dy, axis=0)",
+    ),
+    "rounding": Fault(
+        "jax",
+        "fake_quantize",
+        "jnp.round(x * inv)",
+        "jnp.floor(x * inv + 0.5)",
+    ),
+}
+
+
+def plant(fault, folder):
+    """A checkout in folder where that framework has the fault."""
+    name = f"{fault.framework}_impl"
+    shutil.copytree(ROOT / name, folder / name)
+    (folder / "shared_tests").symlink_to(ROOT / "shared_tests")
+    page = folder / name / f"{fault.page}.py"
+    text = page.read_text()
+    if text.count(fault.old) != 1:
+        got = text.count(fault.old)
+        where = f"{name}/{fault.page}.py"
+        raise ValueError(
+            f"{where} expected {fault.old!r} once, got {got}"
+        )
+    page.write_text(text.replace(fault.old, fault.new))
+    return folder
+
+
+def find_fault(
+    name, layers, minutes, number, console, frameworks=FRAMEWORKS
+):
+    """Seconds until a finding in the framework of the fault, or None."""
+    fault = FAULTS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        root = plant(fault, pathlib.Path(folder))
+        roots = {fw: ROOT for fw in frameworks}
+        roots[fault.framework] = root
+        run = start(minutes, console, roots, root / "fuzz")
+
+        def hits():
+            return [
+                seconds
+                for finding, seconds in run.seen.values()
+                if finding.framework == fault.framework
+            ]
+
+        try:
+            fuzz(run, layers, number, hits)
+        finally:
+            stop(run)
+    return min(hits(), default=None)
+
+
+def start(minutes, console, roots, folder=BUILD):
+    """The workers, started and warm; then the clock runs."""
+    workers = [Worker(*each) for each in roots.items()]
+    x = {"x": np.ones(2, np.float32)}
+    ask_all(workers, Request("ScaledReLU", {}, {}, x, {}))
+    deadline = time.monotonic() + 60 * minutes
+    return Run(workers, deadline, console, folder)
+
+
+def stop(run):
+    for worker in run.workers:
+        worker.stop()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--layers", default=",".join(LAYERS))
+    parser.add_argument("--fault", choices=FAULTS)
+    args = parser.parse_args()
+    layers = args.layers.split(",")
+    for layer in layers:
+        if layer not in LAYERS:
+            want = ", ".join(LAYERS)
+            parser.error(
+                f"--layers expected some of {want}, got {layer}"
+            )
+    torch.set_num_threads(1)
+    console = Console()
+    number = time.time_ns() % 2**32 if args.seed is None else args.seed
+    console.print(f"seed {number}")
+    if args.fault:
+        seconds = find_fault(
+            args.fault, layers, args.minutes, number, console
+        )
+        word = (
+            f"found after {seconds:.1f} s" if seconds else "not found"
+        )
+        console.print(f"{args.fault}: {word}")
+        return 0 if seconds else 1
+    run = start(args.minutes, console, {fw: ROOT for fw in FRAMEWORKS})
+    try:
+        fuzz(run, layers, number)
+    except KeyboardInterrupt:
+        console.print("stopped")
+    finally:
+        stop(run)
+    console.print(run.status())
+    console.print(
+        f"{run.judged} elements judged, {run.left_out} left to the range"
+    )
+    return 1 if run.seen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""Live fuzzing finds what is planted, and nothing in what is right."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from rich.console import Console
+
+from shared_tests import cases, fuzz
+from shared_tests.live import Request
+from shared_tests.make_fixtures import draw_array
+from shared_tests.run import ROOT
+
+X = np.float32([1.5, -2.0, 0.25])
+
+
+def quiet():
+    return Console(file=io.StringIO())
+
+
+def request(layer, x, config=None, params=None, **more):
+    x = np.float32(x)
+    numbers = params or {}, {"x": x}, {"y": x}
+    return Request(layer, config or {}, *numbers, **more)
+
+
+def judged(case, arrays, sampled=None):
+    sampled = sampled or fuzz.sample(case, 48)
+    return fuzz.findings_of(case, "jax", arrays, sampled, arrays)
+
+
+def test_a_planted_fault_is_found():
+    seconds = fuzz.find_fault(
+        "scale", ["attention"], 5, 1, quiet(), ("mxnet",)
+    )
+    assert seconds is not None
+
+
+@pytest.mark.parametrize("name", fuzz.FAULTS)
+def test_faults_fit_the_pages(name, tmp_path):
+    fault = fuzz.FAULTS[name]
+    page = f"{fault.framework}_impl/{fault.page}.py"
+    planted = (fuzz.plant(fault, tmp_path) / page).read_text()
+    assert planted != (ROOT / page).read_text()
+    with pytest.raises(ValueError, match=r"expected .* once, got 0"):
+        fuzz.plant(fault._replace(old="no such text"), tmp_path / "two")
+
+
+@pytest.mark.parametrize("layer", fuzz.LAYERS)
+def test_rows_are_valid(layer):
+    rng = np.random.default_rng(3)
+    for _ in range(12):
+        row = fuzz.draw_row(rng, layer)
+        shape, kind = fuzz.output_of(row)
+        assert kind == ("i" if layer == "quantize" else "f")
+        assert len(shape) <= 4
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    fuzz.requests(fuzz.draw_pool(np.random.default_rng(4), fuzz.LAYERS))
+)
+def test_a_printed_row_has_the_same_numbers(case):
+    finding = fuzz.Finding(case.layer, "out.y", "jax", "value", "")
+    names = vars(cases) | {"__builtins__": {"float": float}}
+    rng = np.random.default_rng(0)
+    (row,) = eval(fuzz.table_row(case, finding), names)
+    assert (row.layer, row.config) == (case.layer, case.config)
+    wanted = case.inputs | case.params
+    if case.cotangents:
+        wanted["cotangent"] = case.cotangents["y"]
+    drawn = row.inputs | row.params
+    assert drawn.keys() == wanted.keys()
+    for name, array in wanted.items():
+        assert drawn[name].shape == array.shape
+        if array.dtype.kind != "b":
+            made = draw_array(rng, drawn[name], False)
+            assert np.array_equal(
+                made, array, equal_nan=array.dtype.kind == "f"
+            )
+
+
+def test_the_corpus_keeps_a_case(tmp_path):
+    case = request("CenteredLayer", X, precision="float64")
+    fuzz.save_case(case, [], tmp_path)
+    (path,) = (tmp_path / "corpus").iterdir()
+    back = fuzz.load_case(path)
+    assert back.inputs["x"].tobytes() == X.tobytes()
+    assert back[:2] == case[:2] and back[5:] == case[5:]
+
+
+def test_each_kind_of_finding():
+    case = request("ScaledReLU", X)
+    right = {"out.y": np.maximum(X, 0), "grad.x": X * (X > 0)}
+    assert judged(case, right) == []
+
+    y = right["out.y"]
+    for wrong, kind in (
+        (y + X, "value"),
+        (y * np.float32(np.nan), "nan for number"),
+        (y.astype("f8"), "dtype"),
+        (y[:2], "shape"),
+    ):
+        (found,) = judged(case, right | {"out.y": wrong})
+        assert (found.array, found.kind) == ("out.y", kind)
+    assert [f.kind for f in judged(case, {"out.y": y})] == ["missing"]
+    assert [f.kind for f in judged(case, "crash: signal SIGKILL")] == [
+        "crash"
+    ]
+    assert judged(case, "unsupported: no compiler") == []
+
+
+def test_the_range_leaves_out_what_overflows():
+    """The squares of 1e30 overflow float32, those of 2 do not."""
+    params = {"weight": np.ones(3, np.float32)}
+    huge = request("RMSNorm", [1e30, 2e30, -1e30], dict(dim=3), params)
+    tame = request("RMSNorm", X, dict(dim=3), params)
+    assert fuzz.sample(huge, 4).outside["out.y"].all()
+    assert not fuzz.sample(tame, 4).outside["out.y"].any()
+    wide = huge._replace(precision="float64")
+    assert not fuzz.sample(wide, 4).outside["out.y"].any()
+
+
+def test_an_infinity_that_goes_in_is_judged():
+    case = request("ScaledReLU", [np.inf, np.nan, -1.0])
+    sampled = fuzz.sample(case, 4)
+    assert not sampled.outside["out.y"].any()
+    y = np.float32([np.inf, np.nan, 0.0])
+    right = {"out.y": y, "grad.x": sampled.references["grad.x"]}
+    right["grad.x"] = right["grad.x"].astype("f4")
+    assert judged(case, right, sampled) == []
+    wrong = right | {"out.y": np.float32([np.inf, 0.0, 0.0])}
+    assert [f.kind for f in judged(case, wrong, sampled)] == [
+        "number for nan"
+    ]
+
+
+def test_fewer_runs_never_pass_what_all_would_fail():
+    case = request("CenteredLayer", X)
+    few, all_of_them = fuzz.sample(case, 4), fuzz.sample(case, 48)
+    for name, sigma in all_of_them.sigmas.items():
+        assert (few.sigmas[name] <= sigma).all()
+
+
+def test_what_the_reference_refuses_all_must_refuse():
+    case = request("ScaledReLU", X)
+    error = ValueError("x")
+    answers = {
+        "jax": "error: ValueError: x",
+        "tf": {},
+        "mxnet": "crash: s",
+    }
+    found = list(fuzz.refusals(case, answers, error))
+    assert [f.framework for f in found] == ["tf", "mxnet"]
