@@ -14,6 +14,8 @@ LOGS := build/logs
 LAYER ?=
 FRAMEWORKS ?= pytorch,jax
 CASE ?=
+# What runs `make bench-gpu`: it takes no environment of ours.
+PYTHON ?= python3
 
 # How long `make fuzz` runs, and from which seed; without one, a new one.
 MINUTES ?= 10
@@ -33,7 +35,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
-.PHONY: compare show alignment memory ledger digits fuzz check
+.PHONY: compare show alignment memory ledger digits fuzz check bench-gpu
 .PHONY: environments kernels clean $(ENVIRONMENTS:%=test-%)
 
 help: ## this text
@@ -71,6 +73,9 @@ fuzz: environments ## random cases for the four: MINUTES=10 SEED=1
 
 check: environments ## rounding or a bug in your port: LAYER=docs/check/jax_port.py
 	@.venv/pytorch/bin/python -m shared_tests.check "$(LAYER)"
+
+bench-gpu: ## test and time the GPU kernels: PYTHON= one with torch for CUDA
+	@$(PYTHON) -m shared_tests.bench_gpu
 
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .
