@@ -27,7 +27,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
-.PHONY: compare show alignment memory ledger digits
+.PHONY: compare show alignment memory ledger digits mutants
 .PHONY: environments clean $(ALL:%=test-%) test-tools
 
 help: ## this text
@@ -59,6 +59,9 @@ ledger: environments ## measure the frameworks' own quantizers; docs/deviations.
 
 digits: environments ## train digits with 8 to 2 bits; docs/quantization.md
 	@$(TOOLS) -m shared_tests.quantized_digits
+
+mutants: environments ## seeded faults, which must fail; docs/mutants.md
+	@$(TOOLS) -m shared_tests.mutants
 
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .

@@ -1,0 +1,304 @@
+"""One framework's share of the mutation trial, in its environment.
+
+python -m shared_tests.mutant_worker jax
+
+It runs inside a scratch copy of the repo, which mutants.py makes, and
+takes one JSON line after the other:
+    {"profile": path, "only"}  writes which page each case and test
+                             enters; only: these cases, and no tests
+    {"page", "line", "text", "known": path, "tests": true}
+                             tries one faulty page; answers {"outcome",
+                             "by", "detail"}: killed or survived
+The framework is imported once. For each fault the page is written, the
+modules of the package are forgotten and imported again.
+"""
+
+import ast
+import importlib
+import json
+import os
+import pathlib
+import sys
+import time
+
+import pytest
+
+from shared_tests.cases import CASES
+from shared_tests.conftest import BELONGS
+from shared_tests.fixture_files import read_fixture, read_manifest
+from shared_tests.run import ROOT, judge_run, precisions, write
+
+SLOW = 20.0  # seconds: a test that takes longer is left out
+COMPILED = 2  # compiled cases that a survivor of all else is shown
+NOT_ASKED = (  # they read the pages or start them: no numbers
+    "test_environment.py",
+    "test_mutants.py",
+)
+
+
+def forget(*packages):
+    """So that the next import reads the files again."""
+    for name in list(sys.modules):
+        if name.split(".")[0] in packages:
+            del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+class Watch:
+    """Which files of the package, and functions in them, are entered."""
+
+    def __init__(self, framework):
+        self.home = str(ROOT / f"{framework}_impl") + os.sep
+        self.seen = set()
+
+    def __call__(self, frame, event, arg):
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(self.home):
+            self.seen.add((code.co_filename, code.co_firstlineno))
+
+    def take(self):
+        """{page: lines where the functions begin}, and start again."""
+        found = {}
+        for name, line in sorted(self.seen):
+            found.setdefault(pathlib.Path(name).name, []).append(line)
+        self.seen.clear()
+        return found
+
+
+class Fixtures:
+    """Read once; the trial needs each of them many times."""
+
+    def __init__(self):
+        self.manifest, self.read = read_manifest(), {}
+
+    def __getitem__(self, case):
+        if case.id not in self.read:
+            self.read[case.id] = read_fixture(case, self.manifest)
+        return self.read[case.id]
+
+
+def load(framework):
+    forget(f"{framework}_impl")
+    return importlib.import_module(f"{framework}_impl.adapter")
+
+
+def failure(adapter, case, precision, mode, fixture):
+    """The first array that fails, as a text; None if none does."""
+    if adapter.unsupported(case.layer, precision, mode == "compiled"):
+        return None
+    verdicts = judge_run(adapter, case, precision, mode, fixture)
+    for name, verdict in verdicts.items():
+        if not verdict.passed:
+            return f"{name}: {verdict.detail}"[:200]
+    return None
+
+
+def profile(framework, path, only, say):
+    """{"cases": {id: [seconds, pages]}, "tests": {node: [...]}}"""
+    adapter, fixtures = load(framework), Fixtures()
+    watch, cases = Watch(framework), {}
+    for case in CASES:
+        if only and case.id not in only:
+            continue
+        say(case.id)
+        start = time.perf_counter()
+        sys.setprofile(watch)
+        wrong = failure(
+            adapter, case, "float64", "eager", fixtures[case]
+        )
+        sys.setprofile(None)
+        if wrong:
+            raise RuntimeError(f"without a fault: {case.id} {wrong}")
+        cases[case.id] = time.perf_counter() - start, watch.take()
+    tests = {} if only else profile_tests(framework, watch, say)
+    write(
+        pathlib.Path(path), json.dumps({"cases": cases, "tests": tests})
+    )
+
+
+class Recorder:
+    """A pytest plugin: what each test enters, and how long it takes."""
+
+    def __init__(self, watch, say):
+        self.watch, self.found, self.failed = watch, {}, []
+        self.say = say
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_protocol(self, item):
+        self.say(item.nodeid)
+        start = time.perf_counter()
+        sys.setprofile(self.watch)
+        yield
+        sys.setprofile(None)
+        seconds = time.perf_counter() - start
+        self.found[item.nodeid] = seconds, self.watch.take()
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+
+def test_files(framework):
+    return [
+        f"shared_tests/{name}"
+        for name, where in BELONGS.items()
+        if framework in where and name not in NOT_ASKED
+    ]
+
+
+def pytest_run(framework, nodes, plugin):
+    forget("shared_tests")
+    options = [f"--framework={framework}", "--assert=plain", "-x"]
+    quiet = ["-o", "addopts=", "-p", "no:terminal"]
+    quiet += ["-p", "no:cacheprovider", "-p", "no:faulthandler"]
+    code = pytest.main([*options, *quiet, *nodes], plugins=[plugin])
+    if code != 0 and not plugin.failed:
+        raise RuntimeError(f"pytest ended with {code}: {nodes[:3]}")
+
+
+def profile_tests(framework, watch, say):
+    recorder = Recorder(watch, say)
+    pytest_run(framework, test_files(framework), recorder)
+    if recorder.failed:
+        raise RuntimeError(f"without a fault: {recorder.failed}")
+    return {n: [s, pages] for n, (s, pages) in recorder.found.items()}
+
+
+class Verdicts:
+    """A pytest plugin: the first test that fails."""
+
+    def __init__(self, say):
+        self.failed, self.say = [], say
+
+    def pytest_runtest_logstart(self, nodeid):
+        self.say(nodeid)
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            text = str(report.longrepr)[-200:]
+            self.failed.append((report.nodeid, text))
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            text = str(report.longrepr)[-200:]
+            self.failed.append((report.nodeid, text))
+
+
+def concerned(found, page, lines, limit=None):
+    """Those that enter the page; first the function, then the fast."""
+    rows = []
+    for name, (seconds, entered) in found.items():
+        if page in entered and not (limit and seconds > limit):
+            near = bool(lines & set(entered[page]))
+            rows.append((not near, seconds, name))
+    return [name for *_, name in sorted(rows)]
+
+
+def enclosing(text, line):
+    """The lines where the functions around that line begin."""
+    return {
+        start
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, (ast.FunctionDef, ast.Lambda))
+        and node.lineno <= line <= node.end_lineno
+        for start in (
+            node.lineno,
+            *(d.lineno for d in getattr(node, "decorator_list", ())),
+        )
+    }
+
+
+class Trial:
+    def __init__(self, framework, known, say):
+        self.framework, self.fixtures = framework, Fixtures()
+        self.say = say
+        self.known = json.loads(pathlib.Path(known).read_text())
+        self.cases = {case.id: case for case in CASES}
+
+    def try_out(self, page, line, text, tests):
+        path = ROOT / f"{self.framework}_impl" / page
+        whole = path.read_text()
+        path.write_text(text)
+        try:
+            return self.judged(page, enclosing(whole, line), tests)
+        finally:
+            path.write_text(whole)
+
+    def judged(self, page, lines, tests):
+        try:
+            adapter = load(self.framework)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            return answer("killed", "import", text)
+        names = concerned(self.known["cases"], page, lines)
+        cases = [self.cases[name] for name in names]
+        for case, precision, mode in eager_runs(cases):
+            found = self.case_kills(adapter, case, precision, mode)
+            if found:
+                return found
+        if not tests:
+            return answer("survived", "", "")
+        nodes = concerned(self.known["tests"], page, lines, SLOW)
+        verdicts = Verdicts(self.say)
+        if nodes:
+            pytest_run(self.framework, nodes, verdicts)
+        if verdicts.failed:
+            return answer("killed", *verdicts.failed[0])
+        adapter = load(self.framework)
+        compiled = [c for c in cases if "compiled" in c.flags]
+        for case in compiled[:COMPILED]:
+            run = case, "float32", "compiled"
+            found = self.case_kills(adapter, *run)
+            if found:
+                return found
+        return answer("survived", "", "")
+
+    def case_kills(self, adapter, case, precision, mode):
+        by = f"case {case.id} {precision} {mode}"
+        self.say(by)
+        fixture = self.fixtures[case]
+        wrong = failure(adapter, case, precision, mode, fixture)
+        return answer("killed", by, wrong) if wrong else None
+
+
+def eager_runs(cases):
+    """float64 everywhere, where a formula shows; then the others."""
+    for step in ("float64", "float32", "bfloat16", "float16"):
+        for case in cases:
+            if step in precisions(case):
+                yield case, step, "eager"
+
+
+def answer(outcome, by, detail):
+    return dict(outcome=outcome, by=by, detail=detail)
+
+
+def main():
+    framework = sys.argv[1]
+    trial = None
+    # libraries may print: only JSON lines may reach the real stdout
+    with os.fdopen(os.dup(1), "w") as out:
+        os.dup2(2, 1)
+
+        def emit(**line):
+            print(json.dumps(line), file=out, flush=True)
+
+        def say(what):
+            emit(at=what)
+
+        load(framework)
+        emit(ready=True)
+        for line in sys.stdin:
+            order = json.loads(line)
+            if "profile" in order:
+                profile(framework, order["profile"], order["only"], say)
+                emit(profiled=True)
+            else:
+                known = order.pop("known")
+                trial = trial or Trial(framework, known, say)
+                emit(**trial.try_out(**order))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,555 @@
+"""`make mutants`: seeded faults, which the cases and tests must kill.
+
+python -m shared_tests.mutants [framework ...]
+
+Each fault goes, alone, into a scratch copy of a framework's pages. The
+cases that enter the page are judged against their fixtures (run.py), in
+float64, float32 and low precision; where they see nothing, the tests
+that enter the page run, and compiled cases at last. What then survives
+is a gap in the suite, or equivalent: listed in EQUIVALENT, with the
+reason. Faults: systematic ones (mutate.py), and named ones, from the
+reports of others (named_faults.py).
+
+Results are kept as they come in build/mutants/<framework>.jsonl, under
+a key with the SHA-256 of the page: a run that was interrupted goes on,
+a changed page is tried anew, and so is a survivor once the suite has
+changed. The table goes to docs/mutants.md.
+
+No mutation tool: mutmut 3 wants a fork for each fault, which a process
+with the threads of these frameworks does not survive, and cosmic-ray a
+process for each, seconds of import; neither knows axes or einsum.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from concurrent import futures
+from datetime import date
+
+from shared_tests import mutate, named_faults
+from shared_tests.conftest import FRAMEWORKS
+from shared_tests.equivalent_mutants import EQUIVALENT
+from shared_tests.fixture_files import sha256
+from shared_tests.run import ROOT, write
+
+FOLDER = ROOT / "build" / "mutants"
+PAGE = ROOT / "docs" / "mutants.md"
+STALL = 150.0  # seconds without a sign of life
+OFTEN = (
+    200  # faults that one process tries, then its memory is given back
+)
+OWN = ("test_mutants", "test_mutation")  # they try no page
+TARGETS = {"named": 100.0, "systematic": 98.0}
+NUMPY_THREADS = dict(OMP_NUM_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2")
+
+
+class WorkerError(Exception):
+    """The process ended, or gave no sign of life."""
+
+
+@contextlib.contextmanager
+def scratch(framework):
+    """A copy of the repo whose pages of that framework may be changed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        own = {f"{framework}_impl", "shared_tests"}
+        for path in ROOT.iterdir():
+            if path.name in own:
+                ignore = shutil.ignore_patterns(
+                    "__pycache__", "fixtures"
+                )
+                shutil.copytree(path, folder / path.name, ignore=ignore)
+            elif path.name not in (".git", "build"):
+                (folder / path.name).symlink_to(path)
+        fixtures = ROOT / "shared_tests" / "fixtures"
+        (folder / "shared_tests" / "fixtures").symlink_to(fixtures)
+        yield folder
+
+
+class Worker:
+    """A process in a framework's environment that tries faults."""
+
+    def __init__(self, framework, folder, python=None):
+        python = python or ROOT / ".venv" / framework / "bin" / "python"
+        self.stall, self.at = STALL, "start"
+        environment = os.environ | NUMPY_THREADS
+        environment |= dict(
+            PYTHONDONTWRITEBYTECODE="1", KERAS_BACKEND="tensorflow"
+        )
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [
+                python,
+                *("-m", "shared_tests.mutant_worker", framework),
+            ],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            start_new_session=True,
+        )
+        self.lines = queue.Queue()
+        threading.Thread(target=self.listen, daemon=True).start()
+        self.answer()
+
+    def listen(self):
+        for line in self.process.stdout:
+            self.lines.put(json.loads(line))
+        self.lines.put(None)
+
+    def ask(self, **order):
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def answer(self):
+        while True:
+            try:
+                line = self.lines.get(timeout=self.stall)
+            except queue.Empty:
+                raise WorkerError(f"timeout in {self.at}") from None
+            if line is None:
+                self.process.wait()
+                code = self.process.returncode
+                text = f"exit {code} in {self.at}"
+                raise WorkerError(text, self.tail())
+            if "at" not in line:
+                return line
+            self.at = line["at"]
+
+    def tail(self):
+        self.log.seek(0)
+        return self.log.read()[-2000:].decode(errors="replace")
+
+    def close(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, 9)
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.log.close()
+
+
+def every(framework):
+    """All faults of one framework, in an order that a cut leaves fair."""
+    systematic = [
+        mutant
+        for page in mutate.tried(framework)
+        for mutant in mutate.mutants(framework, page)
+    ]
+    systematic.sort(key=lambda m: sha256(m.key.encode()))
+    return named_faults.mutants(framework) + systematic
+
+
+def place(mutant):
+    """By what an equivalent fault is known."""
+    return mutant.page, mutate.line_text(mutant), mutant.change
+
+
+def suite_digest():
+    """Changes when a case or a test does."""
+    here = ROOT / "shared_tests"
+    files = [here / "cases.py", *sorted(here.glob("test_*.py"))]
+    files = [path for path in files if path.stem not in OWN]
+    return sha256(b"".join(path.read_bytes() for path in files))[:12]
+
+
+def read_rows(framework, folder=FOLDER):
+    """{key: row}; the last row of a key counts."""
+    path = folder / f"{framework}.jsonl"
+    if not path.exists():
+        return {}
+    rows = {}
+    for line in path.read_text().splitlines():
+        with contextlib.suppress(ValueError):  # a line that was cut off
+            row = json.loads(line)
+            rows[row["key"]] = row
+    return rows
+
+
+def wanted(mutants, rows, digest):
+    """Those without a result, and survivors of another suite."""
+
+    def done(mutant):
+        row = rows.get(mutant.key)
+        if row is None:
+            return False
+        same = row["suite"] == digest
+        return row["outcome"] == "killed" or same
+
+    return [m for m in mutants if not done(m)]
+
+
+def profiled(framework, folder):
+    """Which case and test enters which page; kept while nothing changes."""
+    source = f"{framework}_impl"
+    files = sorted((ROOT / source).glob("*.py"))
+    pages = b"".join(path.read_bytes() for path in files)
+    name = f"{framework}-{sha256(pages)[:12]}-{suite_digest()}.json"
+    path = FOLDER / name
+    if not path.exists():
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        worker = Worker(framework, folder)
+        try:
+            worker.ask(profile=str(path), only=None)
+        finally:
+            worker.close()
+    return str(path)
+
+
+def try_all(framework, advance, deadline=None):
+    """Tries what is wanted; one row each, appended as it comes."""
+    digest, rows = suite_digest(), read_rows(framework)
+    todo = wanted(every(framework), rows, digest)
+    advance(total=len(todo))
+    if not todo:
+        return
+    with (
+        scratch(framework) as folder,
+        contextlib.ExitStack() as closing,
+    ):
+        known = profiled(framework, folder)
+        worker = None
+        path = FOLDER / f"{framework}.jsonl"
+        out = closing.enter_context(open(path, "a"))
+        for count, mutant in enumerate(todo):
+            if deadline and time.time() > deadline:
+                break
+            if worker is None or count % OFTEN == 0:
+                if worker:
+                    worker.close()
+                worker = Worker(framework, folder)
+            start = time.perf_counter()
+            try:
+                found = worker.ask(**order(mutant, known))
+            except WorkerError as error:
+                worker.close()
+                worker = None
+                restore(framework, mutant.page, folder)
+                text = str(error.args[0])
+                how = text.split()[0].replace("exit", "crash")
+                found = dict(outcome="killed", by=how, detail=text)
+            seconds = round(time.perf_counter() - start, 2)
+            row = dict(key=mutant.key, suite=digest, seconds=seconds)
+            out.write(json.dumps(row | found) + "\n")
+            out.flush()
+            advance(found["outcome"])
+        if worker:
+            worker.close()
+
+
+def order(mutant, known):
+    return dict(
+        page=mutant.page,
+        line=mutant.line,
+        text=mutate.source(mutant),
+        known=known,
+        tests=place(mutant) not in EQUIVALENT,
+    )
+
+
+def restore(framework, page, folder):
+    name = f"{framework}_impl"
+    shutil.copy(ROOT / name / page, folder / name / page)
+
+
+# the document
+def outcomes(framework):
+    """[(mutant, outcome, by)]: killed, equivalent, survived, not tried."""
+    rows, digest = read_rows(framework), suite_digest()
+    found = []
+    for mutant in every(framework):
+        row = rows.get(mutant.key)
+        if row is None:
+            found.append((mutant, "not tried", ""))
+        elif row["outcome"] == "killed":
+            found.append((mutant, "killed", row["by"]))
+        elif place(mutant) in EQUIVALENT:
+            found.append((mutant, "equivalent", ""))
+        elif row["suite"] != digest:
+            found.append((mutant, "not tried", ""))
+        else:
+            found.append((mutant, "survived", ""))
+    return found
+
+
+def how(by):
+    """case, test, import, timeout or crash."""
+    first = by.split(" ")[0]
+    return "test" if first.startswith("shared_tests/") else first
+
+
+def errors(found):
+    """Rows of EQUIVALENT that fit nothing, or a fault that was killed.
+
+    found: outcomes of all four frameworks
+    """
+    fits, wrong = set(), []
+    for framework, results in found.items():
+        for mutant, outcome, by in results:
+            if place(mutant) in EQUIVALENT:
+                fits.add(place(mutant))
+                if outcome == "killed":
+                    wrong.append(
+                        f"{framework} {mutant.page}:{mutant.line} "
+                        f"{mutant.change}: equivalent, yet killed by {by}"
+                    )
+    wrong += [
+        f"fits no fault: {row}" for row in EQUIVALENT if row not in fits
+    ]
+    return wrong
+
+
+def counts(results):
+    return Counter(outcome for _, outcome, _ in results)
+
+
+def percent(count):
+    """Of those tried that are not equivalent, how many were killed."""
+    judged = count["killed"] + count["survived"]
+    return 100 * count["killed"] / judged if judged else None
+
+
+def shown(count):
+    value = percent(count)
+    if value is None:
+        return "-"
+    judged = count["killed"] + count["survived"]
+    return f"{value:.1f} % ({count['killed']}/{judged})"
+
+
+def is_named(mutant):
+    return mutant.kind == "named"
+
+
+def table(head, rows):
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows])
+
+
+def summary(found):
+    rows = []
+    for framework, results in found.items():
+        for title, chosen in (
+            ("named", [r for r in results if is_named(r[0])]),
+            ("systematic", [r for r in results if not is_named(r[0])]),
+        ):
+            count = counts(chosen)
+            by = Counter(how(b) for _, o, b in chosen if o == "killed")
+            cells = [
+                *(len(chosen), len(chosen) - count["not tried"]),
+                *(by["case"] + by["import"], by["test"]),
+                by["timeout"] + by["crash"],
+                *(count["equivalent"], count["survived"]),
+            ]
+            rows.append(
+                [framework, title, *map(str, cells), shown(count)]
+            )
+    head = "framework|faults|made|tried|by cases|by tests|hung, crashed"
+    head += "|equivalent|survived|killed of the rest"
+    return table(head.split("|"), rows)
+
+
+def broken_down(found, label):
+    """Systematic faults: one row a label, one column a framework."""
+    groups = {}
+    for framework, results in found.items():
+        for result in results:
+            if not is_named(result[0]):
+                cells = groups.setdefault(label(result[0]), {})
+                cells.setdefault(framework, []).append(result)
+    return [
+        [name, *(shown(counts(cells.get(fw, []))) for fw in found)]
+        for name, cells in sorted(groups.items())
+    ]
+
+
+def named_table(found):
+    by = {
+        (framework, mutant.change): outcome
+        if outcome != "killed"
+        else how(killer)
+        for framework, results in found.items()
+        for mutant, outcome, killer in results
+        if is_named(mutant)
+    }
+    rows = [
+        [
+            fault.name,
+            fault.page,
+            *(by.get((fw, fault.name), "-") for fw in found),
+            fault.source,
+        ]
+        for fault in named_faults.FAULTS
+    ]
+    return table(["fault", "page", *found, "from"], rows)
+
+
+def survivors(found):
+    rows = [
+        f"- {framework} `{mutant.page}:{mutant.line}` {mutant.kind}: "
+        f"`{' '.join(mutant.change.split())}`"
+        for framework, results in found.items()
+        for mutant, outcome, _ in results
+        if outcome == "survived"
+    ]
+    return "\n".join(rows) or "None."
+
+
+def document(found, seconds):
+    spent = ", ".join(
+        f"{fw} {seconds[fw] / 60:.0f}" for fw in found if seconds[fw]
+    )
+    first = TEXT.format(
+        date=date.today().isoformat(),
+        summary=summary(found),
+        spent=spent,
+        named=named_table(found),
+        pages=table(
+            ["page", *found], broken_down(found, lambda m: m.page)
+        ),
+        kinds=table(
+            ["kind", *found], broken_down(found, lambda m: m.kind)
+        ),
+        survivors=survivors(found),
+        equivalent=equivalents(),
+    )
+    return first
+
+
+def equivalents():
+    rows = [
+        [page, *(f"`{code(cell)}`" for cell in (line, change)), reason]
+        for (page, line, change), reason in EQUIVALENT.items()
+    ]
+    return table(["page", "line", "change", "why"], rows)
+
+
+def code(text):
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+TEXT = """# Mutation trial
+
+Written by `make mutants`, {date}. What it does: `shared_tests/mutants.py`.
+
+A parity suite is worth what it catches. One fault at a time is put into the
+pages of each framework; the cases, and where they see nothing the tests, must
+fail. Systematic faults are small changes of the code, by the table in
+`shared_tests/mutate.py`; named ones are bugs that others have reported.
+Percentages are of the faults tried that are not equivalent; targets: 100 % of
+the named ones, 98 % of the systematic ones, in every framework. Left out:
+`adapter`, `checkpoint`, `parameters`, `checks` and `export`; `raise`, the
+branches that end in one, and `check_*`, which the tests of bad input see to.
+
+{summary}
+
+Minutes spent by each framework's process: {spent}. "Tried" below "made"
+means that the run was stopped; the order is by a hash, so that what was tried
+is a fair sample, and `make mutants` goes on.
+
+## Named faults
+
+{named}
+
+## Systematic faults by page
+
+{pages}
+
+## Systematic faults by kind
+
+{kinds}
+
+## Survivors
+
+{survivors}
+
+## Equivalent faults
+
+They change no number that a caller can see.
+
+{equivalent}
+"""
+
+
+def missed(found):
+    """What is below its target, as texts."""
+    lines = []
+    for framework, results in found.items():
+        for title, target in TARGETS.items():
+            count = counts(
+                r
+                for r in results
+                if is_named(r[0]) == (title == "named")
+            )
+            value = percent(count)
+            if value is not None and value < target:
+                lines.append(
+                    f"{framework}: {value:.1f} % of {title} faults "
+                    f"killed, expected {target} %"
+                )
+            if count["not tried"]:
+                lines.append(
+                    f"{framework}: {count['not tried']} {title} faults "
+                    "not tried"
+                )
+    return lines
+
+
+def report():
+    """Writes the document; what is wrong, as texts."""
+    found = {framework: outcomes(framework) for framework in FRAMEWORKS}
+    seconds = {
+        fw: sum(row["seconds"] for row in read_rows(fw).values())
+        for fw in FRAMEWORKS
+    }
+    write(PAGE, document(found, seconds))
+    return errors(found) + missed(found)
+
+
+def run(frameworks, deadline=None):
+    from rich.progress import Progress
+
+    with Progress() as progress:
+
+        def one(framework):
+            task = progress.add_task(framework, total=None)
+            alive = Counter()
+
+            def advance(outcome=None, total=None):
+                if total is not None:
+                    return progress.update(task, total=total)
+                alive[outcome] += 1
+                text = f"{framework} {alive['survived']} survived"
+                progress.update(task, advance=1, description=text)
+
+            try:
+                try_all(framework, advance, deadline)
+            except WorkerError as error:
+                return f"{framework}: {' '.join(map(str, error.args))}"
+
+        with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            return [e for e in pool.map(one, frameworks) if e]
+
+
+def main():
+    frameworks, deadline = sys.argv[1:], None
+    wrong = run(frameworks or FRAMEWORKS, deadline)
+    wrong += report()
+    print("\n".join(wrong))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
