@@ -4,11 +4,13 @@ python -m shared_tests.mutant_worker jax
 
 It runs inside a scratch copy of the repo, which mutants.py makes, and
 takes one JSON line after the other:
-    {"profile": path, "only"}  writes which page each case and test
-                             enters; only: these cases, and no tests
-    {"page", "line", "text", "known": path, "tests": true}
-                             tries one faulty page; answers {"outcome",
-                             "by", "detail"}: killed or survived
+    {"profile": path, "stage": "cases" or "tests", "only"}
+        writes which functions each case or test enters; only: names
+    {"page", "line", "text", "known": {stage: path}}
+        tries one faulty page, by its cases, or by its tests where they
+        are known; answers {"outcome": killed, unseen or survived, "by",
+        "detail"}
+and says {"at"} before each case and test, as a sign of life.
 The framework is imported once. For each fault the page is written, the
 modules of the package are forgotten and imported again.
 """
@@ -93,27 +95,23 @@ def failure(adapter, case, precision, mode, fixture):
     return None
 
 
-def profile(framework, path, only, say):
-    """{"cases": {id: [seconds, pages]}, "tests": {node: [...]}}"""
+def profile_cases(framework, only, say):
+    """{case: [seconds, what it enters]}"""
     adapter, fixtures = load(framework), Fixtures()
-    watch, cases = Watch(framework), {}
+    watch, found = Watch(framework), {}
     for case in CASES:
         if only and case.id not in only:
             continue
         say(case.id)
+        run = case, "float64", "eager", fixtures[case]
         start = time.perf_counter()
         sys.setprofile(watch)
-        wrong = failure(
-            adapter, case, "float64", "eager", fixtures[case]
-        )
+        wrong = failure(adapter, *run)
         sys.setprofile(None)
         if wrong:
             raise RuntimeError(f"without a fault: {case.id} {wrong}")
-        cases[case.id] = time.perf_counter() - start, watch.take()
-    tests = {} if only else profile_tests(framework, watch, say)
-    write(
-        pathlib.Path(path), json.dumps({"cases": cases, "tests": tests})
-    )
+        found[case.id] = time.perf_counter() - start, watch.take()
+    return found
 
 
 class Recorder:
@@ -156,12 +154,13 @@ def pytest_run(framework, nodes, plugin):
         raise RuntimeError(f"pytest ended with {code}: {nodes[:3]}")
 
 
-def profile_tests(framework, watch, say):
-    recorder = Recorder(watch, say)
+def profile_tests(framework, say):
+    """{test: [seconds, what it enters]}"""
+    recorder = Recorder(Watch(framework), say)
     pytest_run(framework, test_files(framework), recorder)
     if recorder.failed:
         raise RuntimeError(f"without a fault: {recorder.failed}")
-    return {n: [s, pages] for n, (s, pages) in recorder.found.items()}
+    return recorder.found
 
 
 class Verdicts:
@@ -209,22 +208,27 @@ def enclosing(text, line):
 
 
 class Trial:
+    """known: {"cases": path} or {"cases": path, "tests": path}"""
+
     def __init__(self, framework, known, say):
         self.framework, self.fixtures = framework, Fixtures()
         self.say = say
-        self.known = json.loads(pathlib.Path(known).read_text())
+        self.known = {
+            stage: json.loads(pathlib.Path(path).read_text())
+            for stage, path in known.items()
+        }
         self.cases = {case.id: case for case in CASES}
 
-    def try_out(self, page, line, text, tests):
+    def try_out(self, page, line, text):
         path = ROOT / f"{self.framework}_impl" / page
         whole = path.read_text()
         path.write_text(text)
         try:
-            return self.judged(page, enclosing(whole, line), tests)
+            return self.judged(page, enclosing(whole, line))
         finally:
             path.write_text(whole)
 
-    def judged(self, page, lines, tests):
+    def judged(self, page, lines):
         try:
             adapter = load(self.framework)
         except Exception as error:
@@ -232,12 +236,15 @@ class Trial:
             return answer("killed", "import", text)
         names = concerned(self.known["cases"], page, lines)
         cases = [self.cases[name] for name in names]
-        for case, precision, mode in eager_runs(cases):
-            found = self.case_kills(adapter, case, precision, mode)
+        if "tests" in self.known:
+            return self.tested(page, lines, cases)
+        for case, precision in eager_runs(cases):
+            found = self.seen(adapter, case, precision, "eager")
             if found:
                 return found
-        if not tests:
-            return answer("survived", "", "")
+        return answer("unseen", "", "")
+
+    def tested(self, page, lines, cases):
         nodes = concerned(self.known["tests"], page, lines, SLOW)
         verdicts = Verdicts(self.say)
         if nodes:
@@ -247,13 +254,12 @@ class Trial:
         adapter = load(self.framework)
         compiled = [c for c in cases if "compiled" in c.flags]
         for case in compiled[:COMPILED]:
-            run = case, "float32", "compiled"
-            found = self.case_kills(adapter, *run)
+            found = self.seen(adapter, case, "float32", "compiled")
             if found:
                 return found
         return answer("survived", "", "")
 
-    def case_kills(self, adapter, case, precision, mode):
+    def seen(self, adapter, case, precision, mode):
         by = f"case {case.id} {precision} {mode}"
         self.say(by)
         fixture = self.fixtures[case]
@@ -266,7 +272,7 @@ def eager_runs(cases):
     for step in ("float64", "float32", "bfloat16", "float16"):
         for case in cases:
             if step in precisions(case):
-                yield case, step, "eager"
+                yield case, step
 
 
 def answer(outcome, by, detail):
@@ -291,7 +297,11 @@ def main():
         for line in sys.stdin:
             order = json.loads(line)
             if "profile" in order:
-                profile(framework, order["profile"], order["only"], say)
+                if order["stage"] == "cases":
+                    found = profile_cases(framework, order["only"], say)
+                else:
+                    found = profile_tests(framework, say)
+                write(pathlib.Path(order["profile"]), json.dumps(found))
                 emit(profiled=True)
             else:
                 known = order.pop("known")

@@ -1,6 +1,7 @@
 """`make mutants`: seeded faults, which the cases and tests must kill.
 
 python -m shared_tests.mutants [framework ...]
+    MINUTES=60 in the environment: stops then; the next run goes on
 
 Each fault goes, alone, into a scratch copy of a framework's pages. The
 cases that enter the page are judged against their fixtures (run.py), in
@@ -178,85 +179,92 @@ def read_rows(framework, folder=FOLDER):
     return rows
 
 
-def wanted(mutants, rows, digest):
-    """Those without a result, and survivors of another suite."""
+def wanted(mutants, rows, digest, stage):
+    """Those without a result, and survivors of another suite.
 
-    def done(mutant):
+    stage "cases": tried by no case yet; "tests": unseen by all cases
+    """
+
+    def open_(mutant):
         row = rows.get(mutant.key)
-        if row is None:
-            return False
-        same = row["suite"] == digest
-        return row["outcome"] == "killed" or same
+        fresh = row is None or (
+            row["outcome"] != "killed" and row["suite"] != digest
+        )
+        if stage == "cases":
+            return fresh
+        hidden = place(mutant) not in EQUIVALENT
+        return hidden and (fresh or row["outcome"] == "unseen")
 
-    return [m for m in mutants if not done(m)]
+    return [mutant for mutant in mutants if open_(mutant)]
 
 
-def profiled(framework, folder):
-    """Which case and test enters which page; kept while nothing changes."""
+def profiled(framework, stage, folder):
+    """Which case or test enters which page; kept while nothing changes."""
     source = f"{framework}_impl"
     files = sorted((ROOT / source).glob("*.py"))
-    pages = b"".join(path.read_bytes() for path in files)
-    name = f"{framework}-{sha256(pages)[:12]}-{suite_digest()}.json"
+    pages = sha256(b"".join(path.read_bytes() for path in files))[:12]
+    name = f"{framework}-{stage}-{pages}-{suite_digest()}.json"
     path = FOLDER / name
     if not path.exists():
         FOLDER.mkdir(parents=True, exist_ok=True)
         worker = Worker(framework, folder)
         try:
-            worker.ask(profile=str(path), only=None)
+            worker.ask(profile=str(path), stage=stage, only=None)
         finally:
             worker.close()
     return str(path)
 
 
-def try_all(framework, advance, deadline=None):
+def try_all(framework, stage, advance, deadline=None):
     """Tries what is wanted; one row each, appended as it comes."""
     digest, rows = suite_digest(), read_rows(framework)
-    todo = wanted(every(framework), rows, digest)
+    todo = wanted(every(framework), rows, digest, stage)
     advance(total=len(todo))
     if not todo:
         return
-    with (
-        scratch(framework) as folder,
-        contextlib.ExitStack() as closing,
-    ):
-        known = profiled(framework, folder)
+    with scratch(framework) as folder:
+        known = dict(cases=profiled(framework, "cases", folder))
+        if stage == "tests":
+            known["tests"] = profiled(framework, "tests", folder)
         worker = None
-        path = FOLDER / f"{framework}.jsonl"
-        out = closing.enter_context(open(path, "a"))
         for count, mutant in enumerate(todo):
             if deadline and time.time() > deadline:
                 break
-            if worker is None or count % OFTEN == 0:
-                if worker:
-                    worker.close()
-                worker = Worker(framework, folder)
+            if worker and count % OFTEN == 0:
+                worker.close()
+                worker = None
+            worker = worker or Worker(framework, folder)
             start = time.perf_counter()
             try:
                 found = worker.ask(**order(mutant, known))
             except WorkerError as error:
                 worker.close()
                 worker = None
+                found = killed_by(error)
                 restore(framework, mutant.page, folder)
-                text = str(error.args[0])
-                how = text.split()[0].replace("exit", "crash")
-                found = dict(outcome="killed", by=how, detail=text)
             seconds = round(time.perf_counter() - start, 2)
             row = dict(key=mutant.key, suite=digest, seconds=seconds)
-            out.write(json.dumps(row | found) + "\n")
-            out.flush()
+            with open(FOLDER / f"{framework}.jsonl", "a") as out:
+                out.write(json.dumps(row | found) + "\n")
             advance(found["outcome"])
         if worker:
             worker.close()
 
 
 def order(mutant, known):
+    text = mutate.source(mutant)
     return dict(
-        page=mutant.page,
-        line=mutant.line,
-        text=mutate.source(mutant),
-        known=known,
-        tests=place(mutant) not in EQUIVALENT,
+        page=mutant.page, line=mutant.line, text=text, known=known
     )
+
+
+def killed_by(error):
+    """A hang or a signal kills a fault; our own error stops the run."""
+    text = str(error.args[0])
+    if text.startswith("exit") and not text.startswith("exit -"):
+        raise error
+    by = "timeout" if text.startswith("timeout") else "crash"
+    return dict(outcome="killed", by=by, detail=text)
 
 
 def restore(framework, page, folder):
@@ -277,7 +285,7 @@ def outcomes(framework):
             found.append((mutant, "killed", row["by"]))
         elif place(mutant) in EQUIVALENT:
             found.append((mutant, "equivalent", ""))
-        elif row["suite"] != digest:
+        elif row["suite"] != digest or row["outcome"] == "unseen":
             found.append((mutant, "not tried", ""))
         else:
             found.append((mutant, "survived", ""))
@@ -519,23 +527,17 @@ def report():
 
 
 def run(frameworks, deadline=None):
+    """What went wrong, as texts; first the cases, then the tests."""
     from rich.progress import Progress
 
     with Progress() as progress:
 
         def one(framework):
-            task = progress.add_task(framework, total=None)
-            alive = Counter()
-
-            def advance(outcome=None, total=None):
-                if total is not None:
-                    return progress.update(task, total=total)
-                alive[outcome] += 1
-                text = f"{framework} {alive['survived']} survived"
-                progress.update(task, advance=1, description=text)
-
             try:
-                try_all(framework, advance, deadline)
+                for stage in ("cases", "tests"):
+                    task = progress.add_task(f"{framework} {stage}")
+                    advance = follow(progress, task)
+                    try_all(framework, stage, advance, deadline)
             except WorkerError as error:
                 return f"{framework}: {' '.join(map(str, error.args))}"
 
@@ -543,10 +545,27 @@ def run(frameworks, deadline=None):
             return [e for e in pool.map(one, frameworks) if e]
 
 
+def follow(progress, task):
+    """advance(outcome), and once advance(total=n), move the bar."""
+    alive = Counter()
+    name = progress.tasks[task].description
+
+    def advance(outcome=None, total=None):
+        if total is not None:
+            return progress.update(task, total=total)
+        alive[outcome] += 1
+        left = sum(alive.values()) - alive["killed"]
+        text = f"{name}, {left} alive"
+        progress.update(task, advance=1, description=text)
+
+    return advance
+
+
 def main():
-    frameworks, deadline = sys.argv[1:], None
-    wrong = run(frameworks or FRAMEWORKS, deadline)
-    wrong += report()
+    frameworks = sys.argv[1:] or FRAMEWORKS
+    minutes = os.environ.get("MINUTES")
+    deadline = time.time() + 60 * float(minutes) if minutes else None
+    wrong = run(frameworks, deadline) + report()
     print("\n".join(wrong))
     return 1 if wrong else 0
 

@@ -105,16 +105,41 @@ def row(mutant, outcome, suite="now", by=""):
 
 
 def test_what_is_tried_again(page):
-    one, two, three, four = page[:4]
+    names = "killed", "old", "survived", "unseen", "new"
+    known = dict(zip(names, page))
     rows = {
-        one.key: row(one, "killed", "before"),
-        two.key: row(two, "survived", "before"),
-        three.key: row(three, "survived"),
+        known["killed"].key: row(known["killed"], "killed", "before"),
+        known["old"].key: row(known["old"], "survived", "before"),
+        known["survived"].key: row(known["survived"], "survived"),
+        known["unseen"].key: row(known["unseen"], "unseen"),
     }
-    assert mutants.wanted([one, two, three, four], rows, "now") == [
-        two,
-        four,
-    ]
+
+    def again(stage):
+        todo = mutants.wanted(known.values(), rows, "now", stage)
+        return [name for name in names if known[name] in todo]
+
+    assert again("cases") == ["old", "new"]
+    assert again("tests") == ["old", "unseen", "new"]
+
+
+def test_what_is_equivalent_is_not_tested(page, monkeypatch):
+    rows = {page[0].key: row(page[0], "unseen")}
+    known = {mutants.place(page[0]): "alike"}
+    monkeypatch.setattr(mutants, "EQUIVALENT", known)
+    for stage in ("cases", "tests"):
+        assert mutants.wanted(page[:1], rows, "now", stage) == []
+
+
+def test_our_own_error_kills_nothing():
+    ours = mutants.WorkerError("exit 1 in case A")
+    with pytest.raises(mutants.WorkerError, match="exit 1"):
+        mutants.killed_by(ours)
+    for text, by in (
+        ("exit -11 in case A", "crash"),
+        ("timeout in case A", "timeout"),
+    ):
+        found = mutants.killed_by(mutants.WorkerError(text))
+        assert (found["outcome"], found["by"]) == ("killed", by)
 
 
 def test_a_changed_page_has_other_keys(page, monkeypatch):
