@@ -26,16 +26,11 @@ import time
 import pytest
 
 from shared_tests.cases import CASES
-from shared_tests.conftest import BELONGS
 from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.run import ROOT, judge_run, precisions, write
 
-SLOW = 20.0  # seconds: a test that takes longer is left out
+SLOW = 30.0  # seconds of the processor: what takes longer is left out
 COMPILED = 2  # compiled cases that a survivor of all else is shown
-NOT_ASKED = (  # they read the pages or start them: no numbers
-    "test_environment.py",
-    "test_mutants.py",
-)
 
 
 def forget(*packages):
@@ -104,13 +99,13 @@ def profile_cases(framework, only, say):
             continue
         say(case.id)
         run = case, "float64", "eager", fixtures[case]
-        start = time.perf_counter()
+        start = time.process_time()
         sys.setprofile(watch)
         wrong = failure(adapter, *run)
         sys.setprofile(None)
         if wrong:
             raise RuntimeError(f"without a fault: {case.id} {wrong}")
-        found[case.id] = time.perf_counter() - start, watch.take()
+        found[case.id] = time.process_time() - start, watch.take()
     return found
 
 
@@ -124,24 +119,16 @@ class Recorder:
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item):
         self.say(item.nodeid)
-        start = time.perf_counter()
+        start = time.process_time()
         sys.setprofile(self.watch)
         yield
         sys.setprofile(None)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         self.found[item.nodeid] = seconds, self.watch.take()
 
     def pytest_runtest_logreport(self, report):
         if report.failed:
             self.failed.append(report.nodeid)
-
-
-def test_files(framework):
-    return [
-        f"shared_tests/{name}"
-        for name, where in BELONGS.items()
-        if framework in where and name not in NOT_ASKED
-    ]
 
 
 def pytest_run(framework, nodes, plugin):
@@ -154,10 +141,11 @@ def pytest_run(framework, nodes, plugin):
         raise RuntimeError(f"pytest ended with {code}: {nodes[:3]}")
 
 
-def profile_tests(framework, say):
+def profile_tests(framework, only, say):
     """{test: [seconds, what it enters]}"""
     recorder = Recorder(Watch(framework), say)
-    pytest_run(framework, test_files(framework), recorder)
+    files = [f"shared_tests/{name}" for name in only]
+    pytest_run(framework, files, recorder)
     if recorder.failed:
         raise RuntimeError(f"without a fault: {recorder.failed}")
     return recorder.found
@@ -207,6 +195,15 @@ def enclosing(text, line):
     }
 
 
+def read_profile(path):
+    files = json.loads(pathlib.Path(path).read_text())
+    return {
+        name: entered
+        for _, found in files.values()
+        for name, entered in found.items()
+    }
+
+
 class Trial:
     """known: {"cases": path} or {"cases": path, "tests": path}"""
 
@@ -214,8 +211,7 @@ class Trial:
         self.framework, self.fixtures = framework, Fixtures()
         self.say = say
         self.known = {
-            stage: json.loads(pathlib.Path(path).read_text())
-            for stage, path in known.items()
+            stage: read_profile(path) for stage, path in known.items()
         }
         self.cases = {case.id: case for case in CASES}
 
@@ -300,7 +296,7 @@ def main():
                 if order["stage"] == "cases":
                     found = profile_cases(framework, order["only"], say)
                 else:
-                    found = profile_tests(framework, say)
+                    found = profile_tests(framework, order["only"], say)
                 write(pathlib.Path(order["profile"]), json.dumps(found))
                 emit(profiled=True)
             else:

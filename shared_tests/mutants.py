@@ -37,7 +37,7 @@ from concurrent import futures
 from datetime import date
 
 from shared_tests import mutate, named_faults
-from shared_tests.conftest import FRAMEWORKS
+from shared_tests.conftest import BELONGS, FRAMEWORKS
 from shared_tests.equivalent_mutants import EQUIVALENT
 from shared_tests.fixture_files import sha256
 from shared_tests.run import ROOT, write
@@ -48,7 +48,7 @@ STALL = 150.0  # seconds without a sign of life
 OFTEN = (
     200  # faults that one process tries, then its memory is given back
 )
-OWN = ("test_mutants", "test_mutation")  # they try no page
+NOT_ASKED = ("test_environment.py", "test_mutants.py")  # try no page
 TARGETS = {"named": 100.0, "systematic": 98.0}
 NUMPY_THREADS = dict(OMP_NUM_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2")
 
@@ -161,9 +161,12 @@ def place(mutant):
 def suite_digest():
     """Changes when a case or a test does."""
     here = ROOT / "shared_tests"
-    files = [here / "cases.py", *sorted(here.glob("test_*.py"))]
-    files = [path for path in files if path.stem not in OWN]
-    return sha256(b"".join(path.read_bytes() for path in files))[:12]
+    tests = (
+        here / name
+        for name, where in BELONGS.items()
+        if name not in NOT_ASKED and where != ("tools",)
+    )
+    return digest_of(here / "cases.py", *tests)
 
 
 def read_rows(framework, folder=FOLDER):
@@ -198,20 +201,55 @@ def wanted(mutants, rows, digest, stage):
     return [mutant for mutant in mutants if open_(mutant)]
 
 
+def digest_of(*paths):
+    return sha256(b"".join(path.read_bytes() for path in paths))[:12]
+
+
 def profiled(framework, stage, folder):
-    """Which case or test enters which page; kept while nothing changes."""
-    source = f"{framework}_impl"
-    files = sorted((ROOT / source).glob("*.py"))
-    pages = sha256(b"".join(path.read_bytes() for path in files))[:12]
-    name = f"{framework}-{stage}-{pages}-{suite_digest()}.json"
-    path = FOLDER / name
-    if not path.exists():
-        FOLDER.mkdir(parents=True, exist_ok=True)
+    """Which case or test enters which page; kept while nothing changes.
+
+    {file: [its digest, {case or test: [seconds, what it enters]}]}
+    """
+    here = ROOT / "shared_tests"
+    names = ["cases.py"]
+    if stage == "tests":
+        names = [
+            name
+            for name, where in BELONGS.items()
+            if framework in where and name not in NOT_ASKED
+        ]
+    pages = digest_of(
+        *sorted((ROOT / f"{framework}_impl").glob("*.py"))
+    )
+    path = FOLDER / f"{framework}-{stage}-{pages}.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    digests = {name: digest_of(here / name) for name in names}
+    stale = [
+        name
+        for name, digest in digests.items()
+        if found.get(name, [""])[0] != digest
+    ]
+    if stale:
+        part = path.with_suffix(".part")
         worker = Worker(framework, folder)
         try:
-            worker.ask(profile=str(path), stage=stage, only=None)
+            only = stale if stage == "tests" else None
+            worker.ask(profile=str(part), stage=stage, only=only)
         finally:
             worker.close()
+        fresh = json.loads(part.read_text())
+        kept = {n: found[n] for n in names if n not in stale}
+        for name in stale:
+            kept[name] = (
+                digests[name],
+                {
+                    key: entered
+                    for key, entered in fresh.items()
+                    if stage == "cases" or f"/{name}::" in key
+                },
+            )
+        write(path, json.dumps(kept))
+        part.unlink()
     return str(path)
 
 

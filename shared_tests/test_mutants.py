@@ -4,6 +4,7 @@ All named faults that small cases kill, and a few dozen systematic ones,
 drawn with a fixed seed. The rest is for `make mutants`.
 """
 
+import json
 import random
 import sys
 
@@ -48,10 +49,14 @@ ELSEWHERE = {
 @pytest.fixture(scope="module")
 def trial(framework, tmp_path_factory):
     """try_out(page, text): a process in a scratch copy, small cases."""
-    known = str(tmp_path_factory.mktemp("known") / "profile.json")
+    path = tmp_path_factory.mktemp("known") / "profile.json"
+    known = str(path)
     with mutants.scratch(framework) as folder:
         worker = mutants.Worker(framework, folder, sys.executable)
         worker.ask(profile=known, stage="cases", only=SMALL)
+        path.write_text(
+            json.dumps({"cases.py": ["", json.loads(path.read_text())]})
+        )
 
         def try_out(page, text, line=1):
             rest = dict(line=line, known=dict(cases=known))
