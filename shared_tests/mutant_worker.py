@@ -29,7 +29,12 @@ from shared_tests.cases import CASES
 from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.run import ROOT, judge_run, precisions, write
 
-SLOW = 30.0  # seconds of the processor: what takes longer is left out
+ALLOWED = (
+    12.0  # seconds of the processor that tests of a fault may take
+)
+FIRST = 15  # tests, the nearest, that run before the others
+CASES_AGAIN = "shared_tests/test_layers.py::test_within_budget"
+NARROW = 30  # cases, the nearest, that a survivor of float64 is shown
 COMPILED = 2  # compiled cases that a survivor of all else is shown
 
 
@@ -171,14 +176,26 @@ class Verdicts:
             self.failed.append((report.nodeid, text))
 
 
-def concerned(found, page, lines, limit=None):
+def concerned(found, page, lines):
     """Those that enter the page; first the function, then the fast."""
     rows = []
     for name, (seconds, entered) in found.items():
-        if page in entered and not (limit and seconds > limit):
+        if page in entered:
             near = bool(lines & set(entered[page]))
             rows.append((not near, seconds, name))
     return [name for *_, name in sorted(rows)]
+
+
+def affordable(found, names):
+    """The first of them, as many as fit into what is ALLOWED."""
+    chosen, spent = [], 0.0
+    for name in names:
+        seconds = found[name][0]
+        again = name.startswith(CASES_AGAIN)
+        if not again and spent + seconds <= ALLOWED:
+            spent += seconds
+            chosen.append(name)
+    return chosen
 
 
 def enclosing(text, line):
@@ -241,12 +258,14 @@ class Trial:
         return answer("unseen", "", "")
 
     def tested(self, page, lines, cases):
-        nodes = concerned(self.known["tests"], page, lines, SLOW)
-        verdicts = Verdicts(self.say)
-        if nodes:
-            pytest_run(self.framework, nodes, verdicts)
-        if verdicts.failed:
-            return answer("killed", *verdicts.failed[0])
+        found = self.known["tests"]
+        nodes = affordable(found, concerned(found, page, lines))
+        for some in (nodes[:FIRST], nodes[FIRST:]):
+            verdicts = Verdicts(self.say)
+            if some:
+                pytest_run(self.framework, some, verdicts)
+            if verdicts.failed:
+                return answer("killed", *verdicts.failed[0])
         adapter = load(self.framework)
         compiled = [c for c in cases if "compiled" in c.flags]
         for case in compiled[:COMPILED]:
@@ -265,10 +284,12 @@ class Trial:
 
 def eager_runs(cases):
     """float64 everywhere, where a formula shows; then the others."""
-    for step in ("float64", "float32", "bfloat16", "float16"):
-        for case in cases:
-            if step in precisions(case):
-                yield case, step
+    for case in cases:
+        yield case, "float64"
+    for step in ("float32", "bfloat16", "float16"):
+        able = [case for case in cases if step in precisions(case)]
+        for case in able[:NARROW]:
+            yield case, step
 
 
 def answer(outcome, by, detail):
