@@ -326,6 +326,12 @@ CASES = [
     case("RMSNorm", "huge_inputs", dict(dim=7),
          dict(x=normal(5, 7, scale=1e15)),
          "huge_inputs", "no overflow on the way"),
+    case("RMSNorm", "overflow", dict(dim=7),
+         dict(x=normal(5, 7, scale=512.0)), "low_precision large",
+         "x squared is beyond float16"),
+    case("rms_norm", "defaults", {},
+         dict(x=normal(5, 7, scale=1e-3), weight=normal(7)),
+         "defaults eps", "eps of the function is that of the layer"),
 
     # conv
     case("StandardizedConv2d", "basic", CONV, dict(x=normal(4, 2, 7, 8)),
@@ -366,6 +372,10 @@ CASES = [
     case("StandardizedConv2d", "non_contiguous", CONV,
          dict(x=normal(4, 2, 7, 8)),
          "non_contiguous", "strides must not matter"),
+    case("standardized_conv2d", "defaults", {},
+         dict(x=normal(4, 2, 7, 8), weight=normal(5, 2, 3, 3, scale=0.01),
+              bias=normal(5)),
+         "defaults eps", "the options of the function are the layer's"),
 
     # manual_gradient
     case("WeightedSum", "basic", dict(in_features=7), dict(x=normal(5, 7)),
@@ -611,6 +621,10 @@ CASES += [
          dict(x=values(-0.5, 0.0, 0.3, 0.5, 1.0, 1.499, 1.5, 1.75)),
          "at_bound compiled", "alpha takes the gradient from x at 1.5",
          dict(alpha=number(1.5))),
+    case("PACT", "tie", dict(bits=2),
+         dict(x=values(0.25, 0.75, 1.25, 0.5)),
+         "tie compiled", "half to even: 0, 2, 2 and 1 steps of 0.5",
+         dict(alpha=number(1.5))),
     case("PACT", "16_bits", dict(bits=16), dict(x=normal(5, 7)),
          "bits", "steps of 2e-5", dict(alpha=number(1.7))),
     case("PACT", "empty_batch", {}, dict(x=normal(0, 7)),
@@ -619,6 +633,12 @@ CASES += [
          "many_terms", "a gradient summed over 2,257 numbers",
          dict(alpha=number(5.0))),
 
+    case("pact", "defaults", {},
+         dict(x=normal(5, 7, scale=4.0), alpha=number(6.0)),
+         "defaults", "4 bits"),
+
+    case("lsq", "defaults", {}, dict(x=normal(5, 7), step=number(0.23)),
+         "defaults", "4 bits, signed, counted"),
     case("LSQ", "basic", dict(num_elements=35), dict(x=normal(5, 7)),
          "basic compiled", "4 bits", dict(step=number(0.23))),
     case("LSQ", "counted", {}, dict(x=normal(5, 7)),

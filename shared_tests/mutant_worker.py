@@ -192,7 +192,9 @@ def affordable(found, names):
     for name in names:
         seconds = found[name][0]
         again = name.startswith(CASES_AGAIN)
-        if not again and spent + seconds <= ALLOWED:
+        if again or seconds > SLOW:
+            continue
+        if spent + seconds <= ALLOWED:
             spent += seconds
             chosen.append(name)
     return chosen
