@@ -373,7 +373,7 @@ CASES = [
          dict(x=normal(4, 2, 7, 8)),
          "non_contiguous", "strides must not matter"),
     case("standardized_conv2d", "defaults", {},
-         dict(x=normal(4, 2, 7, 8), weight=normal(5, 2, 3, 3, scale=0.01),
+         dict(x=normal(4, 7, 3, 6), weight=normal(5, 7, 1, 1, scale=0.01),
               bias=normal(5)),
          "defaults eps", "the options of the function are the layer's"),
 
