@@ -625,6 +625,8 @@ CASES += [
          dict(x=values(0.25, 0.75, 1.25, 0.5)),
          "tie compiled", "half to even: 0, 2, 2 and 1 steps of 0.5",
          dict(alpha=number(1.5))),
+    case("PACT", "below_1", dict(bits=3), dict(x=normal(5, 7)),
+         "bits", "alpha itself is below 1", dict(alpha=number(0.7))),
     case("PACT", "16_bits", dict(bits=16), dict(x=normal(5, 7)),
          "bits", "steps of 2e-5", dict(alpha=number(1.7))),
     case("PACT", "empty_batch", {}, dict(x=normal(0, 7)),

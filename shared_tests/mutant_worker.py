@@ -35,7 +35,7 @@ SLOW, ALLOWED = 2.0, 10.0
 FIRST = 15  # tests, the nearest, that run before the others
 CASES_AGAIN = "shared_tests/test_layers.py::test_within_budget"
 NARROW = 30  # cases, the nearest, that a survivor of float64 is shown
-COMPILED = 2  # compiled cases that a survivor of all else is shown
+COMPILED = 1  # compiled case that a survivor of all else is shown
 
 
 def forget(*packages):

@@ -145,6 +145,14 @@ OBSERVERS = {
 }
 
 
+@pytest.mark.parametrize("factor, kept", [(1.0, True), (0.75, False)])
+def test_the_smallest_scale(page, tensor, array, factor, kept):
+    """2^-126, the smallest normal number of float32, is still a scale."""
+    value = np.float32(factor * 2.0**-126)
+    scale = array(page("grid").usable(tensor(value)))
+    assert scale == (value if kept else 1.0)
+
+
 @EVERY_PRECISION
 @pytest.mark.parametrize("axis", [None, 0, 1, -1])
 @pytest.mark.parametrize("kind", OBSERVERS)
