@@ -4,12 +4,12 @@ python -m shared_tests.mutant_worker jax
 
 It runs inside a scratch copy of the repo, which mutants.py makes, and
 takes one JSON line after the other:
-    {"profile": path, "stage": "cases" or "tests", "only"}
-        writes which functions each case or test enters; only: names
-    {"page", "line", "text", "known": {stage: path}}
-        tries one faulty page, by its cases, or by its tests where they
-        are known; answers {"outcome": killed, unseen or survived, "by",
-        "detail"}
+    {"profile": path, "only": files}
+        writes which functions each test of these files enters
+    {"page", "line", "text", "cases": ids, "tests": path or null}
+        tries one faulty page, by these cases or, with what the tests
+        enter, by tests; answers {"outcome": killed, unseen or survived,
+        "by", "detail"}
 and says {"at"} before each case and test, as a sign of life.
 The framework is imported once. For each fault the page is written, the
 modules of the package are forgotten and imported again.
@@ -79,9 +79,17 @@ class Fixtures:
         return self.read[case.id]
 
 
+class ImportFailure(Exception):
+    """The faulty page does not load."""
+
+
 def load(framework):
     forget(f"{framework}_impl")
-    return importlib.import_module(f"{framework}_impl.adapter")
+    try:
+        return importlib.import_module(f"{framework}_impl.adapter")
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        raise ImportFailure(text) from error
 
 
 def failure(adapter, case, precision, mode, fixture):
@@ -93,25 +101,6 @@ def failure(adapter, case, precision, mode, fixture):
         if not verdict.passed:
             return f"{name}: {verdict.detail}"[:200]
     return None
-
-
-def profile_cases(framework, only, say):
-    """{case: [seconds, what it enters]}"""
-    adapter, fixtures = load(framework), Fixtures()
-    watch, found = Watch(framework), {}
-    for case in CASES:
-        if only and case.id not in only:
-            continue
-        say(case.id)
-        run = case, "float64", "eager", fixtures[case]
-        start = time.process_time()
-        sys.setprofile(watch)
-        wrong = failure(adapter, *run)
-        sys.setprofile(None)
-        if wrong:
-            raise RuntimeError(f"without a fault: {case.id} {wrong}")
-        found[case.id] = time.process_time() - start, watch.take()
-    return found
 
 
 class Recorder:
@@ -224,35 +213,29 @@ def read_profile(path):
 
 
 class Trial:
-    """known: {"cases": path} or {"cases": path, "tests": path}"""
-
-    def __init__(self, framework, known, say):
+    def __init__(self, framework, say):
         self.framework, self.fixtures = framework, Fixtures()
-        self.say = say
-        self.known = {
-            stage: read_profile(path) for stage, path in known.items()
-        }
+        self.say, self.entered = say, {}
         self.cases = {case.id: case for case in CASES}
 
-    def try_out(self, page, line, text):
+    def try_out(self, page, line, text, cases, tests):
         path = ROOT / f"{self.framework}_impl" / page
         whole = path.read_text()
+        cases = [self.cases[name] for name in cases]
         path.write_text(text)
         try:
-            return self.judged(page, enclosing(whole, line))
+            adapter = load(self.framework)
+            if tests:
+                self.entered = self.entered or read_profile(tests)
+                near = enclosing(whole, line)
+                return self.tested(page, near, cases)
+            return self.judged(adapter, cases)
+        except ImportFailure as error:
+            return answer("killed", "import", str(error))
         finally:
             path.write_text(whole)
 
-    def judged(self, page, lines):
-        try:
-            adapter = load(self.framework)
-        except Exception as error:
-            text = f"{type(error).__name__}: {error}"
-            return answer("killed", "import", text)
-        names = concerned(self.known["cases"], page, lines)
-        cases = [self.cases[name] for name in names]
-        if "tests" in self.known:
-            return self.tested(page, lines, cases)
+    def judged(self, adapter, cases):
         for case, precision in eager_runs(cases):
             found = self.seen(adapter, case, precision, "eager")
             if found:
@@ -260,7 +243,7 @@ class Trial:
         return answer("unseen", "", "")
 
     def tested(self, page, lines, cases):
-        found = self.known["tests"]
+        found = self.entered
         nodes = affordable(found, concerned(found, page, lines))
         for some in (nodes[:FIRST], nodes[FIRST:]):
             verdicts = Verdicts(self.say)
@@ -316,15 +299,11 @@ def main():
         for line in sys.stdin:
             order = json.loads(line)
             if "profile" in order:
-                if order["stage"] == "cases":
-                    found = profile_cases(framework, order["only"], say)
-                else:
-                    found = profile_tests(framework, order["only"], say)
+                found = profile_tests(framework, order["only"], say)
                 write(pathlib.Path(order["profile"]), json.dumps(found))
                 emit(profiled=True)
             else:
-                known = order.pop("known")
-                trial = trial or Trial(framework, known, say)
+                trial = trial or Trial(framework, say)
                 emit(**trial.try_out(**order))
     return 0
 

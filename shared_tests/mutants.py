@@ -4,7 +4,7 @@ python -m shared_tests.mutants [framework ...]
     MINUTES=60 in the environment: stops then; the next run goes on
 
 Each fault goes, alone, into a scratch copy of a framework's pages. The
-cases that enter the page are judged against their fixtures (run.py), in
+cases that import the page are judged against their fixtures (run.py), in
 float64, float32 and low precision; where they see nothing, the tests
 that enter the page run, and compiled cases at last. What then survives
 is a gap in the suite, or equivalent: listed in EQUIVALENT, with the
@@ -21,8 +21,10 @@ with the threads of these frameworks does not survive, and cosmic-ray a
 process for each, seconds of import; neither knows axes or einsum.
 """
 
+import ast
 import contextlib
 import json
+import math
 import os
 import pathlib
 import queue
@@ -36,7 +38,8 @@ from collections import Counter
 from concurrent import futures
 from datetime import date
 
-from shared_tests import mutate, named_faults
+from shared_tests import mutate, named_faults, pages
+from shared_tests.cases import CASES
 from shared_tests.conftest import BELONGS, FRAMEWORKS
 from shared_tests.equivalent_mutants import EQUIVALENT
 from shared_tests.fixture_files import sha256
@@ -205,49 +208,77 @@ def digest_of(*paths):
     return sha256(b"".join(path.read_bytes() for path in paths))[:12]
 
 
-def profiled(framework, stage, folder):
-    """Which case or test enters which page; kept while nothing changes.
+def imported(framework):
+    """{page: the pages it imports}"""
+    home = f"{framework}_impl."
+    return {
+        page: {
+            f"{node.module.removeprefix(home)}.py"
+            for node in ast.walk(pages.tree(framework, page))
+            if isinstance(node, ast.ImportFrom)
+            and node.module.startswith(home)
+        }
+        for page in pages.files(framework)
+    }
 
-    {file: [its digest, {case or test: [seconds, what it enters]}]}
+
+def case_order(framework):
+    """{page: [ids of the cases that import it]}, near and small first."""
+    links, homes = imported(framework), pages.public(framework)
+    found = {}
+    for case in CASES:
+        near = {homes[case.layer]}
+        near |= {
+            homes[n] for k, n in case.config.items() if k == "attention"
+        }
+        near |= {"training.py"} if case.training else set()
+        size = sum(math.prod(d.shape) for d in case.inputs.values())
+        hops, seen = 0, set()
+        while near:
+            for page in near:
+                row = hops, bool(case.training), size, case.id
+                found.setdefault(page, []).append(row)
+            seen |= near
+            near = {p for page in near for p in links[page]} - seen
+            hops += 1
+    return {
+        p: [row[-1] for row in sorted(rows)]
+        for p, rows in found.items()
+    }
+
+
+def profiled(framework, folder):
+    """Which test enters which page; a file is asked again if it changed.
+
+    {file: [its digest, {test: [seconds, what it enters]}]}
     """
     here = ROOT / "shared_tests"
-    names = ["cases.py"]
-    if stage == "tests":
-        names = [
-            name
-            for name, where in BELONGS.items()
-            if framework in where and name not in NOT_ASKED
-        ]
-    pages = digest_of(
-        *sorted((ROOT / f"{framework}_impl").glob("*.py"))
-    )
-    path = FOLDER / f"{framework}-{stage}-{pages}.json"
+    names = [
+        name
+        for name, where in BELONGS.items()
+        if framework in where and name not in NOT_ASKED
+    ]
+    sha = digest_of(*sorted((ROOT / f"{framework}_impl").glob("*.py")))
+    path = FOLDER / f"{framework}-tests-{sha}.json"
     found = json.loads(path.read_text()) if path.exists() else {}
     digests = {name: digest_of(here / name) for name in names}
-    stale = [
-        name
-        for name, digest in digests.items()
-        if found.get(name, [""])[0] != digest
-    ]
+    stale = [n for n in names if found.get(n, [""])[0] != digests[n]]
     if stale:
         part = path.with_suffix(".part")
         worker = Worker(framework, folder)
         try:
-            only = stale if stage == "tests" else None
-            worker.ask(profile=str(part), stage=stage, only=only)
+            worker.ask(profile=str(part), only=stale)
         finally:
             worker.close()
         fresh = json.loads(part.read_text())
         kept = {n: found[n] for n in names if n not in stale}
         for name in stale:
-            kept[name] = (
-                digests[name],
-                {
-                    key: entered
-                    for key, entered in fresh.items()
-                    if stage == "cases" or f"/{name}::" in key
-                },
-            )
+            entered = {
+                key: row
+                for key, row in fresh.items()
+                if f"/{name}::" in key
+            }
+            kept[name] = digests[name], entered
         write(path, json.dumps(kept))
         part.unlink()
     return str(path)
@@ -261,9 +292,9 @@ def try_all(framework, stage, advance, deadline=None):
     if not todo:
         return
     with scratch(framework) as folder:
-        known = dict(cases=profiled(framework, "cases", folder))
+        cases, known = case_order(framework), None
         if stage == "tests":
-            known["tests"] = profiled(framework, "tests", folder)
+            known = profiled(framework, folder)
         worker = None
         for count, mutant in enumerate(todo):
             if deadline and time.time() > deadline:
@@ -274,7 +305,7 @@ def try_all(framework, stage, advance, deadline=None):
             worker = worker or Worker(framework, folder)
             start = time.perf_counter()
             try:
-                found = worker.ask(**order(mutant, known))
+                found = worker.ask(**order(mutant, cases, known))
             except WorkerError as error:
                 worker.close()
                 worker = None
@@ -289,10 +320,13 @@ def try_all(framework, stage, advance, deadline=None):
             worker.close()
 
 
-def order(mutant, known):
-    text = mutate.source(mutant)
+def order(mutant, cases, tests=None):
     return dict(
-        page=mutant.page, line=mutant.line, text=text, known=known
+        page=mutant.page,
+        line=mutant.line,
+        text=mutate.source(mutant),
+        cases=cases.get(mutant.page, []),
+        tests=tests,
     )
 
 

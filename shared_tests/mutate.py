@@ -142,7 +142,7 @@ def is_check(node):
         if isinstance(call, ast.Constant):
             return True  # a docstring
         return isinstance(call, ast.Call) and (
-            name_of(call.func).startswith("check_")
+            name_of(call.func).startswith(("check_", "code_range"))
             or "super()" in ast.unparse(call.func)
         )
     return isinstance(node, ast.JoinedStr)
