@@ -120,4 +120,19 @@ EQUIVALENT = {
         'self.register_buffer("scale", scale.detach().clone())',
         "scale.detach() -> scale",
     ): "convert runs without gradients",
+    (
+        "training.py",
+        "return p - lr * v, (v, state[1])",
+        "1 -> 0",
+    ): "momentum has one array; the other is not read",
+    (
+        "pact.py",
+        "return self.alpha * (1 / code_range(*self.options[:2])[1])",
+        "2 -> 3",
+    ): "the third option is None, not narrow",
+    (
+        "pact.py",
+        "levels = code_range(*self.options[:2])[1]",
+        "2 -> 3",
+    ): "the third option is None, not narrow",
 }

@@ -43,6 +43,7 @@ from shared_tests.cases import CASES
 from shared_tests.conftest import BELONGS, FRAMEWORKS
 from shared_tests.equivalent_mutants import EQUIVALENT
 from shared_tests.fixture_files import sha256
+from shared_tests.mutant_worker import ALLOWED, SLOW
 from shared_tests.run import ROOT, write
 
 FOLDER = ROOT / "build" / "mutants"
@@ -169,7 +170,8 @@ def suite_digest():
         for name, where in BELONGS.items()
         if name not in NOT_ASKED and where != ("tools",)
     )
-    return digest_of(here / "cases.py", *tests)
+    own = here / "mutant_worker.py", here / "cases.py"
+    return digest_of(*own, *tests)
 
 
 def read_rows(framework, folder=FOLDER):
@@ -358,7 +360,7 @@ def outcomes(framework):
         elif place(mutant) in EQUIVALENT:
             found.append((mutant, "equivalent", ""))
         elif row["suite"] != digest or row["outcome"] == "unseen":
-            found.append((mutant, "not tried", ""))
+            found.append((mutant, "not tried", "no case"))
         else:
             found.append((mutant, "survived", ""))
     return found
@@ -409,6 +411,16 @@ def shown(count):
     return f"{value:.1f} % ({count['killed']}/{judged})"
 
 
+def seen(killed, results):
+    """By the cases alone, of all that met them."""
+    met = sum(
+        outcome != "not tried" or by != "" for _, outcome, by in results
+    )
+    return (
+        f"{100 * killed / met:.1f} % ({killed}/{met})" if met else "-"
+    )
+
+
 def is_named(mutant):
     return mutant.kind == "named"
 
@@ -433,11 +445,11 @@ def summary(found):
                 by["timeout"] + by["crash"],
                 *(count["equivalent"], count["survived"]),
             ]
-            rows.append(
-                [framework, title, *map(str, cells), shown(count)]
-            )
+            alone = seen(by["case"] + by["import"], chosen)
+            shares = shown(count), alone
+            rows.append([framework, title, *map(str, cells), *shares])
     head = "framework|faults|made|tried|by cases|by tests|hung, crashed"
-    head += "|equivalent|survived|killed of the rest"
+    head += "|equivalent|survived|killed of the rest|seen by cases"
     return table(head.split("|"), rows)
 
 
@@ -495,6 +507,8 @@ def document(found, seconds):
         date=date.today().isoformat(),
         summary=summary(found),
         spent=spent,
+        slow=SLOW,
+        allowed=ALLOWED,
         named=named_table(found),
         pages=table(
             ["page", *found], broken_down(found, lambda m: m.page)
@@ -535,9 +549,13 @@ branches that end in one, and `check_*`, which the tests of bad input see to.
 
 {summary}
 
-Minutes spent by each framework's process: {spent}. "Tried" below "made"
-means that the run was stopped; the order is by a hash, so that what was tried
-is a fair sample, and `make mutants` goes on.
+Tests are shown the nearest first, for at most {allowed:.0f} seconds of the
+processor for each fault, and without those that take more than {slow:.0f}; a
+survivor is one of those. Minutes spent by each framework's process: {spent}.
+"Tried" below "made" means that the run was stopped, before the fault met a
+case, or before what no case sees met the tests. The order is by a hash: what
+was tried is a fair sample, and `make mutants` goes on. "Seen by cases" counts
+the faults that met the cases, equivalent ones among them, without the tests.
 
 ## Named faults
 

@@ -145,6 +145,22 @@ OBSERVERS = {
 }
 
 
+@pytest.mark.parametrize("name", ["affine_grid", "symmetric_grid"])
+def test_grids_of_8_signed_bits(page, tensor, array, name):
+    make = getattr(page("grid"), name)
+    bounds = tensor(np.array([-0.5, 2.0], "f4"))
+    for given, expected in zip(make(bounds), make(bounds, 8, True)):
+        assert array(given) == array(expected)
+
+
+@pytest.mark.parametrize("kind", ["moving_average", "percentile"])
+def test_observers_by_name(page, kind):
+    observer = page("qat_quantizer").make_quantizer(kind, 8).observer
+    assert observer.momentum == 1 / 16
+    if kind == "percentile":
+        assert observer.percent == 99.9
+
+
 @pytest.mark.parametrize("factor, kept", [(1.0, True), (0.75, False)])
 def test_the_smallest_scale(page, tensor, array, factor, kept):
     """2^-126, the smallest normal number of float32, is still a scale."""

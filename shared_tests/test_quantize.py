@@ -394,3 +394,8 @@ def test_a_compiled_bad_step_is_loud(adapter, layer, name, bad):
     built = adapter.build(layer, {}, params, "float32")
     y = adapter.run(built, dict(x=X), compiled=True)["out.y"]
     assert np.isnan(y).all()
+
+
+def test_where_alpha_starts(start, numbers):
+    assert numbers(start("PACT", {}))["alpha"] == 6.0
+    assert numbers(start("PACT", dict(alpha_init=0.5)))["alpha"] == 0.5
