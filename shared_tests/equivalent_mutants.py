@@ -121,6 +121,16 @@ EQUIVALENT = {
         "scale.detach() -> scale",
     ): "convert runs without gradients",
     (
+        "int8_linear.py",
+        "return self.total(x).to(x.dtype) * self.out_scale",
+        "self.total(x).to(x.dtype) -> self.total(x)",
+    ): "PyTorch promotes to the wider dtype",
+    (
+        "pact.py",
+        "inside = torch.minimum(torch.maximum(x, 0 * alpha), alpha)",
+        "0 * alpha -> 0 / alpha",
+    ): "0 either way: alpha is positive, or NaN",
+    (
         "training.py",
         "return p - lr * v, (v, state[1])",
         "1 -> 0",
