@@ -145,4 +145,24 @@ EQUIVALENT = {
         "levels = code_range(*self.options[:2])[1]",
         "2 -> 3",
     ): "the third option is None, not narrow",
+    (
+        "attention.py",
+        "stop = tf.stop_gradient(s)",
+        "tf.stop_gradient(s) -> s",
+    ): "weights do not change with top: its gradients cancel",
+    (
+        "training.py",
+        "stop = tf.stop_gradient(y)",
+        "tf.stop_gradient(y) -> y",
+    ): "the loss does not change with top: its gradients cancel",
+    (
+        "attention.py",
+        "stop = jax.lax.stop_gradient(s)",
+        "jax.lax.stop_gradient(s) -> s",
+    ): "weights do not change with top: its gradients cancel",
+    (
+        "training.py",
+        "stop = jax.lax.stop_gradient(y)",
+        "jax.lax.stop_gradient(y) -> y",
+    ): "the loss does not change with top: its gradients cancel",
 }
