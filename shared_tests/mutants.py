@@ -159,7 +159,8 @@ def every(framework):
 
 def place(mutant):
     """By what an equivalent fault is known."""
-    return mutant.page, mutate.line_text(mutant), mutant.change
+    line = mutate.line_text(mutant)
+    return mutant.framework, mutant.page, line, mutant.change
 
 
 def suite_digest():
@@ -360,7 +361,7 @@ def outcomes(framework):
         elif place(mutant) in EQUIVALENT:
             found.append((mutant, "equivalent", ""))
         elif row["suite"] != digest or row["outcome"] == "unseen":
-            found.append((mutant, "not tried", "no case"))
+            found.append((mutant, "unseen", ""))
         else:
             found.append((mutant, "survived", ""))
     return found
@@ -399,7 +400,7 @@ def counts(results):
 
 def percent(count):
     """Of those tried that are not equivalent, how many were killed."""
-    judged = count["killed"] + count["survived"]
+    judged = count["killed"] + count["survived"] + count["unseen"]
     return 100 * count["killed"] / judged if judged else None
 
 
@@ -407,15 +408,14 @@ def shown(count):
     value = percent(count)
     if value is None:
         return "-"
-    judged = count["killed"] + count["survived"]
-    return f"{value:.1f} % ({count['killed']}/{judged})"
+    judged = count["killed"] + count["survived"] + count["unseen"]
+    least = "at least " if count["unseen"] else ""
+    return f"{least}{value:.1f} % ({count['killed']}/{judged})"
 
 
 def seen(killed, results):
     """By the cases alone, of all that met them."""
-    met = sum(
-        outcome != "not tried" or by != "" for _, outcome, by in results
-    )
+    met = sum(outcome != "not tried" for _, outcome, _ in results)
     return (
         f"{100 * killed / met:.1f} % ({killed}/{met})" if met else "-"
     )
@@ -443,13 +443,17 @@ def summary(found):
                 *(len(chosen), len(chosen) - count["not tried"]),
                 *(by["case"] + by["import"], by["test"]),
                 by["timeout"] + by["crash"],
-                *(count["equivalent"], count["survived"]),
+                *(
+                    count["equivalent"],
+                    count["unseen"],
+                    count["survived"],
+                ),
             ]
             alone = seen(by["case"] + by["import"], chosen)
             shares = shown(count), alone
             rows.append([framework, title, *map(str, cells), *shares])
     head = "framework|faults|made|tried|by cases|by tests|hung, crashed"
-    head += "|equivalent|survived|killed of the rest|seen by cases"
+    head += "|equivalent|not tested yet|survived|killed of the rest|seen by cases"
     return table(head.split("|"), rows)
 
 
@@ -524,10 +528,21 @@ def document(found, seconds):
 
 def equivalents():
     rows = [
-        [page, *(f"`{code(cell)}`" for cell in (line, change)), reason]
-        for (page, line, change), reason in EQUIVALENT.items()
+        [
+            framework,
+            page,
+            f"`{code(line)}`",
+            f"`{code(change)}`",
+            reason,
+        ]
+        for (
+            framework,
+            page,
+            line,
+            change,
+        ), reason in EQUIVALENT.items()
     ]
-    return table(["page", "line", "change", "why"], rows)
+    return table(["framework", "page", "line", "change", "why"], rows)
 
 
 def code(text):
@@ -552,9 +567,10 @@ branches that end in one, and `check_*`, which the tests of bad input see to.
 Tests are shown the nearest first, for at most {allowed:.0f} seconds of the
 processor for each fault, and without those that take more than {slow:.0f}; a
 survivor is one of those. Minutes spent by each framework's process: {spent}.
-"Tried" below "made" means that the run was stopped, before the fault met a
-case, or before what no case sees met the tests. The order is by a hash: what
-was tried is a fair sample, and `make mutants` goes on. "Seen by cases" counts
+"Tried" below "made" means that the run was stopped, and "not tested yet" that
+no case sees these faults, and that the tests have not been asked: they count
+against the percentage, which is then a lower bound. The order is by a hash:
+what was tried is a fair sample, and `make mutants` goes on. "Seen by cases" counts
 the faults that met the cases, equivalent ones among them, without the tests.
 
 ## Named faults
@@ -597,10 +613,10 @@ def missed(found):
                     f"{framework}: {value:.1f} % of {title} faults "
                     f"killed, expected {target} %"
                 )
-            if count["not tried"]:
+            left = count["not tried"] + count["unseen"]
+            if left:
                 lines.append(
-                    f"{framework}: {count['not tried']} {title} faults "
-                    "not tried"
+                    f"{framework}: {left} {title} faults not tried to the end"
                 )
     return lines
 
