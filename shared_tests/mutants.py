@@ -453,7 +453,8 @@ def summary(found):
             shares = shown(count), alone
             rows.append([framework, title, *map(str, cells), *shares])
     head = "framework|faults|made|tried|by cases|by tests|hung, crashed"
-    head += "|equivalent|not tested yet|survived|killed of the rest|seen by cases"
+    head += "|equivalent|not tested yet|survived|killed of the rest"
+    head += "|seen by cases"
     return table(head.split("|"), rows)
 
 
@@ -570,8 +571,9 @@ survivor is one of those. Minutes spent by each framework's process: {spent}.
 "Tried" below "made" means that the run was stopped, and "not tested yet" that
 no case sees these faults, and that the tests have not been asked: they count
 against the percentage, which is then a lower bound. The order is by a hash:
-what was tried is a fair sample, and `make mutants` goes on. "Seen by cases" counts
-the faults that met the cases, equivalent ones among them, without the tests.
+what was tried is a fair sample, and `make mutants` goes on. "Seen by cases"
+counts the faults that met the cases, equivalent ones among them, without the
+tests.
 
 ## Named faults
 
