@@ -35,7 +35,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
-.PHONY: compare show alignment memory ledger digits fuzz check bench-gpu
+.PHONY: compare show alignment memory ledger digits fuzz check mutants bench-gpu
 .PHONY: environments kernels clean $(ENVIRONMENTS:%=test-%)
 
 help: ## this text
@@ -76,6 +76,9 @@ check: environments ## rounding or a bug in your port: LAYER=docs/check/jax_port
 
 bench-gpu: ## test and time the GPU kernels: PYTHON= one with torch for CUDA
 	@$(PYTHON) -m shared_tests.bench_gpu
+
+mutants: environments ## seeded faults, which must fail; docs/mutants.md
+	@$(TOOLS) -m shared_tests.mutants
 
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .

@@ -1,8 +1,10 @@
 """One framework, eager: every case, in every precision, within budget."""
 
+import importlib
 import runpy
 import shutil
 
+import numpy as np
 import pytest
 
 from shared_tests.cases import CASES
@@ -69,6 +71,23 @@ def test_the_try_region_runs(framework, page, capsys):
     path = ROOT / f"{framework}_impl" / f"{page}.py"
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("precision", ("float64", "float32", "float16"))
+def test_narrow_numbers_are_widened(framework, adapter, precision):
+    """float32, not more; twice the lowest number is beyond the dtype."""
+    page = importlib.import_module(f"{framework}_impl.precision")
+    x = adapter.to_tensor(np.ones(3, "f4"), precision)
+    wide = adapter.to_numpy(page.widen(x))
+    assert wide.dtype == max(np.dtype(precision), np.dtype("f4"))
+    assert adapter.to_numpy(page.cast_like(page.widen(x), x)).dtype == (
+        np.dtype(precision)
+    )
+    lowest = adapter.to_numpy(page.lowest_like(x))
+    with np.errstate(over="ignore"):
+        assert (
+            np.isfinite(lowest).all() and (2 * lowest == -np.inf).all()
+        )
 
 
 def test_public_names(package):

@@ -145,6 +145,30 @@ OBSERVERS = {
 }
 
 
+@pytest.mark.parametrize("name", ["affine_grid", "symmetric_grid"])
+def test_grids_of_8_signed_bits(page, tensor, array, name):
+    make = getattr(page("grid"), name)
+    bounds = tensor(np.array([-0.5, 2.0], "f4"))
+    for given, expected in zip(make(bounds), make(bounds, 8, True)):
+        assert array(given) == array(expected)
+
+
+@pytest.mark.parametrize("kind", ["moving_average", "percentile"])
+def test_observers_by_name(page, kind):
+    observer = page("qat_quantizer").make_quantizer(kind, 8).observer
+    assert observer.momentum == 1 / 16
+    if kind == "percentile":
+        assert observer.percent == 99.9
+
+
+@pytest.mark.parametrize("factor, kept", [(1.0, True), (0.75, False)])
+def test_the_smallest_scale(page, tensor, array, factor, kept):
+    """2^-126, the smallest normal number of float32, is still a scale."""
+    value = np.float32(factor * 2.0**-126)
+    scale = array(page("grid").usable(tensor(value)))
+    assert scale == (value if kept else 1.0)
+
+
 @EVERY_PRECISION
 @pytest.mark.parametrize("axis", [None, 0, 1, -1])
 @pytest.mark.parametrize("kind", OBSERVERS)

@@ -7,6 +7,9 @@ derivatives once the rounding residual is held constant; that function is
 differentiated here by central differences.
 """
 
+import importlib
+import inspect
+
 import numpy as np
 import pytest
 
@@ -394,3 +397,42 @@ def test_a_compiled_bad_step_is_loud(adapter, layer, name, bad):
     built = adapter.build(layer, {}, params, "float32")
     y = adapter.run(built, dict(x=X), compiled=True)["out.y"]
     assert np.isnan(y).all()
+
+
+def test_where_alpha_starts(start, numbers):
+    assert numbers(start("PACT", {}))["alpha"] == 6.0
+    assert numbers(start("PACT", dict(alpha_init=0.5)))["alpha"] == 0.5
+
+
+def test_where_start_puts_alpha(start, adapter, numbers):
+    """mean |x| is 2, so 2 * 2 * sqrt(15)."""
+    layer = start("PACT", {})
+    layer.start(adapter.to_tensor(np.array([-1, 3], "f4"), "float32"))
+    exact = np.asarray(4 * np.sqrt(15))
+    alpha = np.asarray(numbers(layer)["alpha"])
+    verdict = judge(alpha, exact, exact, "float32")
+    assert verdict.passed, verdict.detail
+
+
+DEFAULTS = {
+    "conv.standardize": dict(eps=1e-5),
+    "fake_quantizer.FakeQuantizer": dict(
+        bits=8, signed=True, symmetric=False
+    ),
+    "observers.MovingAverageObserver": dict(momentum=0.01),
+    "observers.PercentileObserver": dict(percent=99.9, momentum=0.01),
+    "qat_quantizer.make_quantizer": dict(signed=True, axis=None),
+    "quantizer.code_range": dict(signed=True, narrow=False),
+    "quantizer.first_step": dict(bits=4, signed=True, axis=None),
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_defaults_of_what_is_not_a_public_layer(framework, name):
+    page, name = name.split(".")
+    module = importlib.import_module(f"{framework}_impl.{page}")
+    made = getattr(module, name)
+    made = made.__init__ if inspect.isclass(made) else made
+    found = inspect.signature(made).parameters
+    for argument, value in DEFAULTS[f"{page}.{name}"].items():
+        assert found[argument].default == value

@@ -227,3 +227,30 @@ def test_where_adam_is_another_formula(
     )
     worst = max(v.ratio for v in verdicts(fixture, arrays).values())
     assert (worst > 1e6) == (framework in OTHER_ADAM)
+
+
+@pytest.fixture
+def tensors(adapter):
+    """tensors(*numbers): float64 arrays of the framework."""
+    return lambda *numbers: [
+        adapter.to_tensor(np.float64(n), "float64") for n in numbers
+    ]
+
+
+def test_momentum_when_lr_changes(adapter, training, tensors):
+    """v holds gradients, lr multiplies it: v = 1, then 7/8 + 1."""
+    p, g, zero = tensors(1.0, 1.0, 0.0)
+    p, state = training.momentum(p, g, (zero, zero), (), 1 / 2)
+    assert float(adapter.to_numpy(p)) == 1 / 2
+    p, state = training.momentum(p, g, state, (), 1 / 4)
+    assert float(adapter.to_numpy(p)) == 1 / 2 - 15 / 8 / 4
+    assert float(adapter.to_numpy(state[0])) == 15 / 8
+
+
+def test_cross_entropy_of_far_logits(adapter, training):
+    """exp(y - max): no overflow. Rows give 2000 and 0: the mean is 1000."""
+    logits = np.array([[0.0, 2000.0, -1e4], [0.0, 2000.0, -1e4]])
+    y = adapter.to_tensor(logits, "float64")
+    target = adapter.to_tensor(np.array([0, 1], "i4"), "float64")
+    loss = training.cross_entropy(y, target)
+    assert float(adapter.to_numpy(loss)) == 1000.0

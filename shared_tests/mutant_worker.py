@@ -1,0 +1,312 @@
+"""One framework's share of the mutation trial, in its environment.
+
+python -m shared_tests.mutant_worker jax
+
+It runs inside a scratch copy of the repo, which mutants.py makes, and
+takes one JSON line after the other:
+    {"profile": path, "only": files}
+        writes which functions each test of these files enters
+    {"page", "line", "text", "cases": ids, "tests": path or null}
+        tries one faulty page, by these cases or, with what the tests
+        enter, by tests; answers {"outcome": killed, unseen or survived,
+        "by", "detail"}
+and says {"at"} before each case and test, as a sign of life.
+The framework is imported once. For each fault the page is written, the
+modules of the package are forgotten and imported again.
+"""
+
+import ast
+import importlib
+import json
+import os
+import pathlib
+import sys
+import time
+
+import pytest
+
+from shared_tests.cases import CASES
+from shared_tests.fixture_files import read_fixture, read_manifest
+from shared_tests.run import ROOT, judge_run, precisions, write
+
+# seconds of the processor: a test that takes longer is left out, and
+# what all tests of one fault may take
+SLOW, ALLOWED = 2.0, 10.0
+FIRST = 15  # tests, the nearest, that run before the others
+CASES_AGAIN = "shared_tests/test_layers.py::test_within_budget"
+NARROW = 30  # cases, the nearest, that a survivor of float64 is shown
+COMPILED = 1  # compiled case that a survivor of all else is shown
+
+
+def forget(*packages):
+    """So that the next import reads the files again."""
+    for name in list(sys.modules):
+        if name.split(".")[0] in packages:
+            del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+class Watch:
+    """Which files of the package, and functions in them, are entered."""
+
+    def __init__(self, framework):
+        self.home = str(ROOT / f"{framework}_impl") + os.sep
+        self.seen = set()
+
+    def __call__(self, frame, event, arg):
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(self.home):
+            self.seen.add((code.co_filename, code.co_firstlineno))
+
+    def take(self):
+        """{page: lines where the functions begin}, and start again."""
+        found = {}
+        for name, line in sorted(self.seen):
+            found.setdefault(pathlib.Path(name).name, []).append(line)
+        self.seen.clear()
+        return found
+
+
+class Fixtures:
+    """Read once; the trial needs each of them many times."""
+
+    def __init__(self):
+        self.manifest, self.read = read_manifest(), {}
+
+    def __getitem__(self, case):
+        if case.id not in self.read:
+            self.read[case.id] = read_fixture(case, self.manifest)
+        return self.read[case.id]
+
+
+class ImportFailure(Exception):
+    """The faulty page does not load."""
+
+
+def load(framework):
+    forget(f"{framework}_impl")
+    try:
+        return importlib.import_module(f"{framework}_impl.adapter")
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        raise ImportFailure(text) from error
+
+
+def failure(adapter, case, precision, mode, fixture):
+    """The first array that fails, as a text; None if none does."""
+    if adapter.unsupported(case.layer, precision, mode == "compiled"):
+        return None
+    verdicts = judge_run(adapter, case, precision, mode, fixture)
+    for name, verdict in verdicts.items():
+        if not verdict.passed:
+            return f"{name}: {verdict.detail}"[:200]
+    return None
+
+
+class Recorder:
+    """A pytest plugin: what each test enters, and how long it takes."""
+
+    def __init__(self, watch, say):
+        self.watch, self.found, self.failed = watch, {}, []
+        self.say = say
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_protocol(self, item):
+        self.say(item.nodeid)
+        start = time.process_time()
+        sys.setprofile(self.watch)
+        yield
+        sys.setprofile(None)
+        seconds = time.process_time() - start
+        self.found[item.nodeid] = seconds, self.watch.take()
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+
+def pytest_run(framework, nodes, plugin):
+    forget("shared_tests")
+    options = [f"--framework={framework}", "--assert=plain", "-x"]
+    quiet = ["-o", "addopts=", "-p", "no:terminal"]
+    quiet += ["-p", "no:cacheprovider", "-p", "no:faulthandler"]
+    code = pytest.main([*options, *quiet, *nodes], plugins=[plugin])
+    if code != 0 and not plugin.failed:
+        raise RuntimeError(f"pytest ended with {code}: {nodes[:3]}")
+
+
+def profile_tests(framework, only, say):
+    """{test: [seconds, what it enters]}"""
+    recorder = Recorder(Watch(framework), say)
+    files = [f"shared_tests/{name}" for name in only]
+    pytest_run(framework, files, recorder)
+    if recorder.failed:
+        raise RuntimeError(f"without a fault: {recorder.failed}")
+    return recorder.found
+
+
+class Verdicts:
+    """A pytest plugin: the first test that fails."""
+
+    def __init__(self, say):
+        self.failed, self.say = [], say
+
+    def pytest_runtest_logstart(self, nodeid):
+        self.say(nodeid)
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            text = str(report.longrepr)[-200:]
+            self.failed.append((report.nodeid, text))
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            text = str(report.longrepr)[-200:]
+            self.failed.append((report.nodeid, text))
+
+
+def concerned(found, page, lines):
+    """Those that enter the page; first the function, then the fast."""
+    rows = []
+    for name, (seconds, entered) in found.items():
+        if page in entered:
+            near = bool(lines & set(entered[page]))
+            rows.append((not near, seconds, name))
+    return [name for *_, name in sorted(rows)]
+
+
+def affordable(found, names):
+    """The first of them, as many as fit into what is ALLOWED."""
+    chosen, spent = [], 0.0
+    for name in names:
+        seconds = found[name][0]
+        again = name.startswith(CASES_AGAIN)
+        if again or seconds > SLOW:
+            continue
+        if spent + seconds <= ALLOWED:
+            spent += seconds
+            chosen.append(name)
+    return chosen
+
+
+def enclosing(text, line):
+    """The lines where the functions around that line begin."""
+    return {
+        start
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, (ast.FunctionDef, ast.Lambda))
+        and node.lineno <= line <= node.end_lineno
+        for start in (
+            node.lineno,
+            *(d.lineno for d in getattr(node, "decorator_list", ())),
+        )
+    }
+
+
+def read_profile(path):
+    files = json.loads(pathlib.Path(path).read_text())
+    return {
+        name: entered
+        for _, found in files.values()
+        for name, entered in found.items()
+    }
+
+
+class Trial:
+    def __init__(self, framework, say):
+        self.framework, self.fixtures = framework, Fixtures()
+        self.say, self.entered = say, {}
+        self.cases = {case.id: case for case in CASES}
+
+    def try_out(self, page, line, text, cases, tests):
+        path = ROOT / f"{self.framework}_impl" / page
+        whole = path.read_text()
+        cases = [self.cases[name] for name in cases]
+        path.write_text(text)
+        try:
+            adapter = load(self.framework)
+            if tests:
+                self.entered = self.entered or read_profile(tests)
+                near = enclosing(whole, line)
+                return self.tested(page, near, cases)
+            return self.judged(adapter, cases)
+        except ImportFailure as error:
+            return answer("killed", "import", str(error))
+        finally:
+            path.write_text(whole)
+
+    def judged(self, adapter, cases):
+        for case, precision in eager_runs(cases):
+            found = self.seen(adapter, case, precision, "eager")
+            if found:
+                return found
+        return answer("unseen", "", "")
+
+    def tested(self, page, lines, cases):
+        found = self.entered
+        nodes = affordable(found, concerned(found, page, lines))
+        for some in (nodes[:FIRST], nodes[FIRST:]):
+            verdicts = Verdicts(self.say)
+            if some:
+                pytest_run(self.framework, some, verdicts)
+            if verdicts.failed:
+                return answer("killed", *verdicts.failed[0])
+        adapter = load(self.framework)
+        compiled = [c for c in cases if "compiled" in c.flags]
+        for case in compiled[:COMPILED]:
+            found = self.seen(adapter, case, "float32", "compiled")
+            if found:
+                return found
+        return answer("survived", "", "")
+
+    def seen(self, adapter, case, precision, mode):
+        by = f"case {case.id} {precision} {mode}"
+        self.say(by)
+        fixture = self.fixtures[case]
+        wrong = failure(adapter, case, precision, mode, fixture)
+        return answer("killed", by, wrong) if wrong else None
+
+
+def eager_runs(cases):
+    """float64 everywhere, where a formula shows; then the others."""
+    for case in cases:
+        yield case, "float64"
+    for step in ("float32", "bfloat16", "float16"):
+        able = [case for case in cases if step in precisions(case)]
+        for case in able[:NARROW]:
+            yield case, step
+
+
+def answer(outcome, by, detail):
+    return dict(outcome=outcome, by=by, detail=detail)
+
+
+def main():
+    framework = sys.argv[1]
+    trial = None
+    # libraries may print: only JSON lines may reach the real stdout
+    with os.fdopen(os.dup(1), "w") as out:
+        os.dup2(2, 1)
+
+        def emit(**line):
+            print(json.dumps(line), file=out, flush=True)
+
+        def say(what):
+            emit(at=what)
+
+        load(framework)
+        emit(ready=True)
+        for line in sys.stdin:
+            order = json.loads(line)
+            if "profile" in order:
+                found = profile_tests(framework, order["only"], say)
+                write(pathlib.Path(order["profile"]), json.dumps(found))
+                emit(profiled=True)
+            else:
+                trial = trial or Trial(framework, say)
+                emit(**trial.try_out(**order))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

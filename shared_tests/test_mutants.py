@@ -1,0 +1,124 @@
+"""The mutation trial in small, in each framework's environment.
+
+All named faults that small cases kill, and some systematic ones,
+drawn with a fixed seed. The rest is for `make mutants`.
+"""
+
+import random
+import sys
+
+import pytest
+
+from shared_tests import mutants, mutate, named_faults
+from shared_tests.cases import CASES
+from shared_tests.equivalent_mutants import EQUIVALENT
+
+# seeds whose faults the small cases see, all of them
+SEEDS, DRAWN = dict(pytorch=2, jax=16803, tf=1, mxnet=0), 12
+ALSO = """attention-fully_masked_row attention-huge_logits
+    attention-causal attention-scale
+    attention-causal_more_keys attention-grouped attention-masked
+    fake_quantize-tie fake_quantize-at_bound fake_quantize-channels
+    fake_quantize-tie_odd fake_quantize-zero_point
+    LSQ-tie PACT-tie PACT-2_bits LinearReLU-at_zero ScaledReLU-at_zero
+    Linear-sgd MLP-momentum MLP-adam MLP-sgd
+    StandardizedConv2d-eps RMSNorm-eps RMSNorm-overflow QATLinear-min_max
+    """.split()
+SMALL = [
+    case.id
+    for case in CASES
+    if case.id in ALSO or ("basic" in case.flags and not case.like)
+]
+PAGES = """attention.py bilinear.py centered.py conv.py fake_quantize.py
+    linear.py lsq.py manual_gradient.py multi_head_attention.py pact.py
+    rms_norm.py scaled_relu.py training.py
+    """.split()
+# what only tests, or cases outside SMALL, can see
+ELSEWHERE = {
+    "glorot with the inputs alone",
+    "zero point not corrected for",
+    "momentum: lr inside the velocity",
+    "moving average: momentum of the other convention",
+    "divides by the scale",
+    "0 need not be in the range",
+    "tiled: what was summed is not rescaled",
+    "adam: epsilon inside the root",
+}
+
+
+@pytest.fixture(scope="module")
+def trial(framework):
+    """try_out(page, text): a process in a scratch copy, small cases."""
+    near = mutants.case_order(framework)
+    with mutants.scratch(framework) as folder:
+        worker = mutants.Worker(framework, folder, sys.executable)
+
+        def try_out(page, text):
+            cases = [name for name in near[page] if name in SMALL]
+            rest = dict(line=1, cases=cases, tests=None)
+            return worker.ask(page=page, text=text, **rest)
+
+        try_out.worker = worker
+        yield try_out
+        worker.close()
+
+
+def unseen(framework, trial, faults):
+    return [
+        mutant.change
+        for mutant in faults
+        if trial(mutant.page, mutate.source(mutant))["outcome"]
+        != "killed"
+    ]
+
+
+def drawn(framework):
+    """Some systematic faults; the seed is the sample."""
+    every = [
+        mutant
+        for page in PAGES
+        for mutant in mutate.mutants(framework, page)
+        if mutants.place(mutant) not in EQUIVALENT
+    ]
+    return random.Random(SEEDS[framework]).sample(every, DRAWN)
+
+
+def test_without_a_fault_all_is_well(framework, trial):
+    for page in ("attention.py", "conv.py", "lsq.py", "training.py"):
+        text = mutate.pages.source(framework, page)
+        found = trial(page, text)
+        assert found["outcome"] == "unseen", (page, found)
+
+
+def test_a_plain_fault_is_killed(framework, trial):
+    """Also where the page does not even load."""
+    text = mutate.pages.source(framework, "linear.py")
+    wrong = text.replace("widen(y) + widen(bias)", "widen(y)")
+    found = trial("linear.py", wrong)
+    assert found["outcome"] == "killed"
+    assert found["by"].startswith("case ") and found["detail"]
+    found = trial("linear.py", "import nothing_of_that_name\n" + text)
+    assert found["by"] == "import"
+    assert trial("linear.py", text)["outcome"] == "unseen"
+
+
+def test_named_faults(framework, trial):
+    faults = [
+        named_faults.planted(fault, framework)
+        for fault in named_faults.FAULTS
+        if fault.name not in ELSEWHERE
+    ]
+    assert unseen(framework, trial, faults) == []
+
+
+def test_systematic_faults(framework, trial):
+    assert unseen(framework, trial, drawn(framework)) == []
+
+
+def test_a_process_that_hangs_or_ends_is_seen(framework, trial):
+    text = mutate.pages.source(framework, "linear.py")
+    trial.worker.stall = 3
+    endless = text.replace("y <= 0", "[None for _ in iter(int, 1)]")
+    assert endless != text
+    with pytest.raises(mutants.WorkerError, match=r"^timeout in case"):
+        trial("linear.py", endless)
