@@ -99,6 +99,14 @@ def added_gradient():
     assert found == [[1.0] * 3, [2.0] * 3]
 
 
+def infinite_sum():
+    from mxnet import np
+
+    for total in (np.sum, np.mean):
+        assert np.isnan(total(np.array([np.inf, 1.0])))
+        assert np.isinf(total(np.array([1.0, np.inf])))
+
+
 def no_fft():
     from mxnet import np
 
@@ -145,7 +153,13 @@ DEVIATIONS = {
     "pytorch": [empty_transform, compiled_numpy],
     "jax": [broadcast_gradient],
     "tf": [einsum_gradient, float16_sum, empty_convolution],
-    "mxnet": [where_scalar, stale_gradient, added_gradient, no_fft],
+    "mxnet": [
+        where_scalar,
+        stale_gradient,
+        added_gradient,
+        infinite_sum,
+        no_fft,
+    ],
 }
 
 
