@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -27,8 +28,9 @@ from pytorch_impl.kernels.attention_triton import (
     attention_triton,
     pick_tiles,
 )
-from shared_tests.cases import CASES
+from shared_tests.cases import CASES, normal
 from shared_tests.fixture_files import read_fixture, read_manifest
+from shared_tests.make_fixtures import draw_array, reference
 from shared_tests.run import ROOT, group, precisions, sigmas
 from shared_tests.verdict import judge
 
@@ -88,6 +90,46 @@ def test_narrow_precisions(case, precision):
 def test_tiles(name, tiles):
     (case,) = (c for c in ATTENTION if c.name == name)
     assert not wrong(case, "float32", tiles)
+
+
+# the tiles of the table for each width, where a GPU takes them
+WIDTHS = (16, 64, 128, 256) if GPU else (24,)
+KINDS = ("float32", "float16", "bfloat16") if GPU else ("float32",)
+QUERIES, KEYS = (150, 333) if GPU else (40, 70)
+HOPPER = GPU and torch.cuda.get_device_capability()[0] == 9
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("precision", KINDS)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_several_tiles(width, precision, causal):
+    """Grouped heads; a last tile that is not full; fresh budgets."""
+    rng = np.random.default_rng(width)
+    q, k = (1, 4, QUERIES, width), (1, 2, KEYS, width)
+    shapes = dict(q=q, k=k, v=k, dy=q)
+    arrays = {
+        n: draw_array(rng, normal(*shape), low_precision=True)
+        for n, shape in shapes.items()
+    }
+    dy = arrays.pop("dy")
+    references, sigma = reference(
+        "attention",
+        dict(causal=causal),
+        {},
+        arrays,
+        dict(y=dy),
+        precision,
+    )
+    fixture = {f"in.{n}": x for n, x in arrays.items()}
+    fixture["cotangent.y"] = dy
+    other = precision != "float32" and HOPPER
+    rows = candidates(width) if other else []
+    every = attention_tiles(width, getattr(torch, precision), HOPPER)
+    for tiles in (None, *([row, *every[1:]] for row in rows)):
+        found = compute(fixture, dict(causal=causal), precision, tiles)
+        for n, expected in references.items():
+            verdict = judge(found[n], expected, sigma[n], precision)
+            assert verdict.passed, (n, tiles, verdict.detail)
 
 
 def draw(*sizes, dtype=torch.float32, seed=0):
