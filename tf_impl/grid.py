@@ -57,7 +57,7 @@ def usable(scale):
 def affine_grid(bounds, bits: int = 8, signed: bool = True):
     qmin, qmax = code_range(bits, signed)
     check_bounds("affine_grid", bounds)
-    bounds = tf.unstack(bounds)  # each [0] takes seven times as long
+    bounds = tf.unstack(bounds)  # each [0] takes ten times as long
     nothing = tf.zeros_like(bounds[0])
     low = tf.minimum(bounds[0], nothing)
     high = tf.maximum(bounds[1], nothing)
