@@ -124,6 +124,26 @@ def empty_transform():
         raise AssertionError("rfft takes an empty batch now")
 
 
+def log_sum_exp():
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    attention = torch.nn.functional.scaled_dot_product_attention
+    q = torch.full((1, 1, 1, 4), 16.3)
+    k = torch.full((1, 1, 2, 4), 16.0)  # two equal keys: half each
+    halves = {}
+    for backend in (SDPBackend.MATH, SDPBackend.FLASH_ATTENTION):
+        v = torch.ones((1, 1, 2, 4), requires_grad=True)
+        with sdpa_kernel(backend):
+            y = attention(q, k, v, scale=1.0)
+        (half,) = torch.autograd.grad(y, v, torch.ones_like(y))
+        halves[backend] = half
+        assert (y == 1).all()
+    assert (halves[SDPBackend.MATH] == 0.5).all()
+    off = (halves[SDPBackend.FLASH_ATTENTION] - 0.5).abs()
+    assert (off > 100 * 2**-24).all()
+
+
 def compiled_numpy():
     import torch
 
@@ -150,7 +170,7 @@ def empty_convolution():
 
 
 DEVIATIONS = {
-    "pytorch": [empty_transform, compiled_numpy],
+    "pytorch": [empty_transform, log_sum_exp, compiled_numpy],
     "jax": [broadcast_gradient],
     "tf": [einsum_gradient, float16_sum, empty_convolution],
     "mxnet": [
