@@ -13,15 +13,45 @@ from shared_tests import mutants, mutate, named_faults
 from shared_tests.cases import CASES
 from shared_tests.equivalent_mutants import EQUIVALENT
 
-# seeds whose faults the small cases see, all of them
-SEEDS, DRAWN = dict(pytorch=2, jax=16803, tf=1, mxnet=0), 12
+SEED, DRAWN = 0, 12
+# of the systematic ones that seed draws, what the small cases miss
+MISSED = {
+    (
+        "pytorch",
+        "pact.py",
+        "self.alpha.copy_(step * levels) -> self.alpha",
+    ): ("start: test_quantize.py"),
+    (
+        "jax",
+        "training.py",
+        "jnp.amax(stop, axis=1, keepdims=True)"
+        " -> jnp.amin(stop, axis=1, keepdims=True)",
+    ): "far logits: test_training.py",
+    ("tf", "pact.py", "step * levels -> levels"): (
+        "start: test_quantize.py"
+    ),
+    (
+        "tf",
+        "pact.py",
+        "tf.minimum(tf.maximum(x, 0 * alpha), alpha)"
+        " -> tf.maximum(x, 0 * alpha)",
+    ): "equivalent: the code is clipped too",
+    ("mxnet", "rms_norm.py", "widen(weight) -> weight"): (
+        "one rounding more in low precision"
+    ),
+    (
+        "mxnet",
+        "lsq.py",
+        "np.where(step > 0, step, step * np.nan) -> step",
+    ): ("a step that is not positive raises before"),
+}
 ALSO = """attention-fully_masked_row attention-huge_logits
     attention-causal attention-scale
     attention-causal_more_keys attention-grouped attention-masked
     fake_quantize-tie fake_quantize-at_bound fake_quantize-channels
     fake_quantize-tie_odd fake_quantize-zero_point
-    LSQ-tie PACT-tie PACT-2_bits LinearReLU-at_zero ScaledReLU-at_zero
-    Linear-sgd MLP-momentum MLP-adam MLP-sgd
+    LSQ-tie LSQ-at_bound PACT-tie PACT-2_bits
+    LinearReLU-at_zero ScaledReLU-at_zero Linear-sgd MLP-momentum MLP-adam MLP-sgd
     StandardizedConv2d-eps RMSNorm-eps RMSNorm-overflow QATLinear-min_max
     """.split()
 SMALL = [
@@ -65,7 +95,7 @@ def trial(framework):
 
 def unseen(framework, trial, faults):
     return [
-        mutant.change
+        (framework, mutant.page, mutant.change)
         for mutant in faults
         if trial(mutant.page, mutate.source(mutant))["outcome"]
         != "killed"
@@ -73,14 +103,14 @@ def unseen(framework, trial, faults):
 
 
 def drawn(framework):
-    """Some systematic faults; the seed is the sample."""
+    """Some systematic faults, as that seed has them."""
     every = [
         mutant
         for page in PAGES
         for mutant in mutate.mutants(framework, page)
         if mutants.place(mutant) not in EQUIVALENT
     ]
-    return random.Random(SEEDS[framework]).sample(every, DRAWN)
+    return random.Random(SEED).sample(every, DRAWN)
 
 
 def test_without_a_fault_all_is_well(framework, trial):
@@ -112,7 +142,8 @@ def test_named_faults(framework, trial):
 
 
 def test_systematic_faults(framework, trial):
-    assert unseen(framework, trial, drawn(framework)) == []
+    missed = unseen(framework, trial, drawn(framework))
+    assert set(missed) == {row for row in MISSED if row[0] == framework}
 
 
 def test_a_process_that_hangs_or_ends_is_seen(framework, trial):
