@@ -51,7 +51,8 @@ ALSO = """attention-fully_masked_row attention-huge_logits
     fake_quantize-tie fake_quantize-at_bound fake_quantize-channels
     fake_quantize-tie_odd fake_quantize-zero_point
     LSQ-tie LSQ-at_bound PACT-tie PACT-2_bits
-    LinearReLU-at_zero ScaledReLU-at_zero Linear-sgd MLP-momentum MLP-adam MLP-sgd
+    LinearReLU-at_zero ScaledReLU-at_zero
+    Linear-sgd MLP-momentum MLP-adam MLP-sgd
     StandardizedConv2d-eps RMSNorm-eps RMSNorm-overflow QATLinear-min_max
     """.split()
 SMALL = [
