@@ -34,7 +34,7 @@ TYPES = {
     torch.bfloat16: "bf16",
 }
 FLOAT32 = ("top_ptr", "total_ptr", "dot_ptr")
-WIDTHS = (64, 128, 256)  # what the rows of the table reach to
+WIDTHS = (16, 64, 128, 256)
 
 
 def resources(cubin):
