@@ -1,6 +1,6 @@
 """GPU kernels, compiled where there is no GPU: what they take of one.
 
-python -m shared_tests.kernels_aot 90 [attention]    JSON rows on stdout
+python -m shared_tests.kernels_aot 90    JSON rows on stdout
 
 For compute capability 9.0 (Hopper, sm_90a) or 8.0 (Ampere): registers of
 a thread, bytes of stack (where registers spill), bytes of shared memory
