@@ -10,15 +10,8 @@ The disassembler is the one that comes with Triton.
 
 import functools
 import json
-import pathlib
-import re
-import subprocess
-import tempfile
 
 import torch
-import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
 
 from pytorch_impl.fake_quantize import fake_quantize, quantize
 from pytorch_impl.kernels import (
@@ -37,6 +30,7 @@ from pytorch_impl.kernels.lsq_kernels import (
 from pytorch_impl.kernels.quantize_triton import quantize_kernel
 from pytorch_impl.kernels.tiles import COLUMNS, TILE
 from pytorch_impl.lsq import lsq
+from shared_tests.aot import compiled, tool, usage
 
 # compute capability (90 is compiled for sm_90a), dtype of x, layout
 BUILDS = (
@@ -45,7 +39,6 @@ BUILDS = (
     (80, "fp32", "one"),
 )
 WARPS = 4  # Triton's own default, which the launches leave as it is
-TOOLS = pathlib.Path(triton.__file__).parent / "backends/nvidia/bin"
 KERNELS = (
     fake_quantize_kernel,
     fake_quantize_backward_kernel,
@@ -84,37 +77,13 @@ def signatures(dtype="fp32", layout="columns"):
         types = dict.fromkeys(names, "i32")
         types |= dict.fromkeys(pointers, f"*{dtype}")
         types |= {n: known[n] for n in names if n in known}
-        types |= dict.fromkeys(constants, "constexpr")
         yield kernel, types, constants, [*pointers, "K"]
-
-
-def compiled(kernel, types, constants, divisible, target):
-    names = kernel.arg_names
-    hints = {
-        (names.index(n),): [["tt.divisibility", 16]] for n in divisible
-    }
-    source = ASTSource(kernel, types, constants, hints)
-    target = GPUTarget("cuda", target, 32)
-    return triton.compile(source, target, dict(num_warps=WARPS))
-
-
-def tool(name, *options, cubin):
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(cubin)
-        file.flush()
-        command = [TOOLS / name, *options, file.name]
-        done = subprocess.run(command, capture_output=True, check=True)
-        return done.stdout.decode()
 
 
 def inspected(made):
     cubin = made.asm["cubin"]
-    usage = tool("cuobjdump", "-res-usage", cubin=cubin)
-    found = dict(re.findall(r"(REG|STACK|SHARED|LOCAL):(\d+)", usage))
     machine = tool("nvdisasm", "-c", cubin=cubin)
-    return {n.lower(): int(v) for n, v in found.items()} | dict(
-        ptx=made.asm["ptx"], machine=machine
-    )
+    return usage(cubin) | dict(ptx=made.asm["ptx"], machine=machine)
 
 
 def gradients(function, x, step, *rest):
@@ -187,7 +156,14 @@ def main():
         for given in signatures(dtype, layout):
             row = dict(kernel=given[0].__name__, dtype=dtype)
             row |= dict(layout=layout, target=target)
-            print(json.dumps(row | inspected(compiled(*given, target))))
+            print(
+                json.dumps(
+                    row
+                    | inspected(
+                        compiled(*given, target, num_warps=WARPS)
+                    )
+                )
+            )
     check_operators()
     check_pages()
 

@@ -288,7 +288,7 @@ SHARED = {90: 227 * 1024, 80: 99 * 1024}  # bytes that a block may have
 def test_compiled_ahead_of_time(capability):
     """Registers hold what is used again, up to a width of 128; at 256
     the backward pass on Hopper spills a few."""
-    text = run("-m", "shared_tests.kernels_aot", str(capability))
+    text = run("-m", "shared_tests.attention_aot", str(capability))
     rows = [json.loads(line) for line in text.splitlines()]
     kernels = {row["kernel"] for row in rows}
     assert len(kernels) == 4
