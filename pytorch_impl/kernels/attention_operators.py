@@ -107,7 +107,6 @@ def attention_triton_backward(
 def keep(ctx, inputs, output):
     q, k, v, attn_mask, *options = inputs
     ctx.save_for_backward(q, k, v, attn_mask, *output)
-    ctx.set_materialize_grads(True)
     ctx.options = options
 
 
