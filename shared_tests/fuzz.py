@@ -55,6 +55,14 @@ from pytorch_impl import adapter
 from shared_tests import budget
 from shared_tests.fixture_files import sha256
 from shared_tests.live import Request, Worker, ask_all, reference
+from shared_tests.random_rows import (
+    LAYERS,
+    LOW,
+    Dice,
+    draw_row,
+    shape_of,
+    size_of,
+)
 from shared_tests.report import FRAMEWORKS
 from shared_tests.run import ROOT, group, write
 from shared_tests.verdict import TINY, judge
@@ -66,7 +74,6 @@ ROUND = 100  # cases with one pool of rows
 POOL = 12
 SHRINK_SECONDS = 60
 RUNS = (4, 16, budget.RUNS)
-LOW = ("bfloat16", "float16")
 LARGEST = {
     "float64": float(np.finfo(np.float64).max),
     "float32": float(np.finfo(np.float32).max),
@@ -84,18 +91,6 @@ KNOWN = [
 ]
 
 
-class Row(NamedTuple):
-    """A case without its numbers."""
-
-    layer: str
-    config: dict
-    inputs: (
-        dict  # name: shape, or (what, shape) of what is no real number
-    )
-    precision: str = "float32"
-    compiled: bool = False
-
-
 class Finding(NamedTuple):
     layer: str
     array: str
@@ -108,230 +103,15 @@ class Finding(NamedTuple):
         return self[:4]
 
 
-# --- rows
-
-
-def sizes(rng, count, batch=0):
-    """Distinct sizes; one of the first `batch` may be 1 or 0."""
-    drawn = [int(n) for n in rng.permutation([2, 3, 4, 5, 6, 7])]
-    drawn = drawn[:count]
-    if batch and rng.random() < 0.2:
-        drawn[rng.integers(batch)] = int(rng.integers(2))
-    return drawn
-
-
-def leading(rng, last):
-    """A shape that ends in `last`, with 0 to 2 axes before it."""
-    rank = int(rng.integers(3))
-    return (*sizes(rng, rank, rank), last)
-
-
-def flip(rng, share=0.5):
-    return bool(rng.random() < share)
-
-
-def pick(rng, *choices):
-    return choices[rng.integers(len(choices))]
-
-
-def any_shape(rng):
-    rank = int(rng.integers(4))
-    return tuple(sizes(rng, rank, rank))
-
-
-def dense(rng, layer):
-    i, o = sizes(rng, 2)
-    config = dict(in_features=i, out_features=o)
-    if layer == "Linear" and flip(rng):
-        config["bias"] = False
-    if layer == "ManualLinear":
-        return config, dict(x=(*sizes(rng, 1, 1), i))
-    return config, dict(x=leading(rng, i))
-
-
-def centered(rng, layer):
-    return {}, dict(x=any_shape(rng))
-
-
-def scaled_relu(rng, layer):
-    scale = pick(rng, 1.0, 0.5, 0.1, -3.0)
-    return dict(scale=scale), dict(x=any_shape(rng))
-
-
-def mlp(rng, layer):
-    i, h, o = sizes(rng, 3)
-    config = dict(input_size=i, hidden_size=h, output_size=o)
-    config["scale"] = pick(rng, 0.5, 1.75)
-    return config, dict(x=leading(rng, i))
-
-
-def tied(rng, layer):
-    (features,) = sizes(rng, 1)
-    return dict(features=features), dict(x=leading(rng, features))
-
-
-def spectrum(rng, layer):
-    return {}, dict(x=leading(rng, int(rng.integers(1, 18))))
-
-
-def rms_norm(rng, layer):
-    (dim,) = sizes(rng, 1)
-    eps = pick(rng, 1e-6, 0.1)
-    return dict(dim=dim, eps=eps), dict(x=leading(rng, dim))
-
-
-def conv(rng, layer):
-    i, o = sizes(rng, 2)
-    kernel = int(rng.integers(1, 4))
-    config = dict(in_channels=i, out_channels=o, kernel_size=kernel)
-    config |= dict(
-        stride=pick(rng, 1, 1, 2, 3), padding=pick(rng, 0, 1)
-    )
-    h, w = kernel + np.array(sizes(rng, 2)) - 2
-    (b,) = sizes(rng, 1, 1)
-    return config, dict(x=(b, i, int(h), int(w)))
-
-
-def weighted_sum(rng, layer):
-    (i,) = sizes(rng, 1)
-    return dict(in_features=i), dict(x=(*sizes(rng, 1, 1), i))
-
-
-def attention(rng, layer):
-    b, n, m, d = sizes(rng, 4, 2)
-    g = pick(rng, 1, 2, 3)
-    h, m = g * pick(rng, 1, 1, 2), max(m, 1)
-    config = dict(causal=flip(rng))
-    if flip(rng, 0.3):
-        config["scale"] = pick(rng, 0.3, 8.0)
-    if layer == "attention_tiled":
-        config["block_size"] = pick(rng, 1, 2, 3, 128)
-    inputs = dict(q=(b, h, n, d), k=(b, g, m, d), v=(b, g, m, d))
-    if flip(rng):
-        shape = pick(rng, (b, h, n, m), (b, 1, 1, m), (n, m), (h, n, 1))
-        inputs["attn_mask"] = ("mask", shape)
-    return config, inputs
-
-
-def heads(rng, layer):
-    kv, width = pick(rng, 1, 2, 3), pick(rng, 1, 2, 4)
-    count = kv * pick(rng, 1, 2)
-    config = dict(embed_dim=count * width, num_heads=count)
-    config |= dict(num_kv_heads=kv, bias=flip(rng), causal=flip(rng))
-    config["out_proj"] = flip(rng, 0.8)
-    quantized = layer.startswith("QAT")
-    b, n = sizes(rng, 2, 0 if quantized else 1)
-    inputs = dict(x=(b, n, config["embed_dim"]))
-    if quantized:
-        config |= qat(rng)
-    elif flip(rng, 0.3):
-        inputs["attn_mask"] = ("mask", (b, 1, 1, n))
-    return config, inputs
-
-
-def qat(rng):
-    """The grids of a layer that is trained to be quantized."""
-    return dict(
-        weight_bits=pick(rng, 8, 4, 2),
-        input_bits=pick(rng, 8, 4, 3),
-        weight_quantizer=pick(rng, "absmax", "lsq"),
-        input_quantizer=pick(
-            rng, "moving_average", "min_max", "absmax", "lsq"
-        ),
-    )
-
-
-def qat_linear(rng, layer):
-    i, o = sizes(rng, 2)
-    config = dict(in_features=i, out_features=o, bias=flip(rng))
-    return config | qat(rng), dict(x=(*sizes(rng, 1), i))
-
-
-def transformer(rng, layer):
-    b, n, i, c = sizes(rng, 4, 1)
-    config = dict(input_dim=i, embed_dim=6, num_heads=pick(rng, 2, 3))
-    config |= dict(num_layers=1, num_classes=c)
-    return config, dict(x=(b, n, i))
-
-
-def quantize(rng, layer):
-    shape, axis = tuple(sizes(rng, 2, 1)), pick(rng, None, 0, 1, -1)
-    config = dict(bits=pick(rng, 2, 3, 4, 8, 16), signed=flip(rng, 0.7))
-    config |= dict(axis=axis)
-    config["narrow_range"] = config["signed"] and flip(rng, 0.3)
-    step = () if axis is None else (shape[axis],)
-    inputs = dict(x=shape, scale=("step", step))
-    return config, inputs | dict(zero_point=("zero", step))
-
-
-def pact(rng, layer):
-    return dict(bits=pick(rng, 2, 4, 8)), dict(x=any_shape(rng))
-
-
-def lsq(rng, layer):
-    shape, axis = tuple(sizes(rng, 2, 1)), pick(rng, None, 0, 1)
-    config = dict(bits=pick(rng, 2, 4, 8), signed=flip(rng))
-    if axis is not None:
-        config |= dict(axis=axis, num_channels=shape[axis])
-    return config, dict(x=shape)
-
-
-LAYERS = {
-    "CenteredLayer": centered,
-    "ScaledReLU": scaled_relu,
-    "Linear": dense,
-    "LinearReLU": dense,
-    "ManualLinear": dense,
-    "TensorReduction": dense,
-    "WeightedSum": weighted_sum,
-    "RMSNorm": rms_norm,
-    "HalfSpectrum": spectrum,
-    "MLP": mlp,
-    "TiedMLP": tied,
-    "StandardizedConv2d": conv,
-    "attention": attention,
-    "attention_tiled": attention,
-    "MultiHeadAttention": heads,
-    "TransformerClassifier": transformer,
-    "quantize": quantize,
-    "fake_quantize": quantize,
-    "PACT": pact,
-    "LSQ": lsq,
-    "LSQPlus": lsq,
-    "QATLinear": qat_linear,
-    "QATMultiHeadAttention": heads,
-}
-# float32 and float64 only, by their pages; no FFT is narrower either
-WIDE = list(LAYERS)[list(LAYERS).index("TransformerClassifier") :]
-WIDE.append("HalfSpectrum")
-
-
-def draw_row(rng, layer):
-    config, inputs = LAYERS[layer](rng, layer)
-    precision, among = "float32", rng.random()
-    if among < 0.15:
-        precision = "float64"
-    elif among < 0.35 and layer not in WIDE:
-        precision = pick(rng, *LOW)
-    return Row(layer, config, inputs, precision, flip(rng, 0.01))
-
-
-def draw_pool(rng, layers):
-    """POOL rows, the small ones first: hypothesis shrinks to those."""
-
-    def size(row):
-        shapes = row.inputs.values()
-        return row.compiled, sum(math.prod(shape_of(s)) for s in shapes)
-
-    chosen = [pick(rng, *layers) for _ in range(POOL)]
-    return sorted((draw_row(rng, layer) for layer in chosen), key=size)
-
-
-def shape_of(spec):
-    return spec[1] if spec and isinstance(spec[0], str) else spec
-
-
 # --- numbers
+
+
+def draw_pool(dice, layers):
+    """POOL rows, the small ones first: hypothesis shrinks to those."""
+    chosen = (dice.pick(*layers) for _ in range(POOL))
+    rows = [draw_row(dice, layer) for layer in chosen]
+    return sorted(rows, key=lambda row: (row.compiled, size_of(row)))
+
 
 TAME = [1.0, 1.0, 30.0, 1e-3]
 WILD = [*TAME, 1e4, 1e-30, 1e-40, 1e15, 1e30, 1e37]
@@ -794,7 +574,7 @@ def play_round(run, pool, number, status):
 
 def fuzz(run, layers, number, done=lambda: False):
     """Rounds until the time is up, or done()."""
-    rng = np.random.default_rng(number)
+    dice = Dice(number)
     with run.console.status("starting") as status:
         for path in sorted((run.folder / "corpus").glob("[!.]*")):
             request = load_case(path)
@@ -804,8 +584,8 @@ def fuzz(run, layers, number, done=lambda: False):
             if new:
                 run.report(request, new, run.seconds())
         while time.monotonic() < run.deadline and not done():
-            pool = draw_pool(rng, layers)
-            play_round(run, pool, int(rng.integers(2**32)), status)
+            pool = draw_pool(dice, layers)
+            play_round(run, pool, dice.number(0, 2**32), status)
 
 
 # --- planted faults

@@ -49,9 +49,9 @@ def test_faults_fit_the_pages(name, tmp_path):
 
 @pytest.mark.parametrize("layer", fuzz.LAYERS)
 def test_rows_are_valid(layer):
-    rng = np.random.default_rng(3)
+    dice = fuzz.Dice(3)
     for _ in range(12):
-        row = fuzz.draw_row(rng, layer)
+        row = fuzz.draw_row(dice, layer)
         shape, kind = fuzz.output_of(row)
         assert kind == ("i" if layer == "quantize" else "f")
         assert len(shape) <= 4
@@ -64,9 +64,7 @@ def test_rows_are_valid(layer):
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-@given(
-    fuzz.requests(fuzz.draw_pool(np.random.default_rng(4), fuzz.LAYERS))
-)
+@given(fuzz.requests(fuzz.draw_pool(fuzz.Dice(4), fuzz.LAYERS)))
 def test_a_printed_row_has_the_same_numbers(case):
     finding = fuzz.Finding(case.layer, "out.y", "jax", "value", "")
     names = vars(cases) | {"__builtins__": {"float": float}}
