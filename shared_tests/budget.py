@@ -13,7 +13,7 @@ Noise on one result y, standard deviation in units of u:
         of products of integers below 2^24, integer dtypes)          none
     elementwise                                             ulps |y| / sqrt 3
     sums of n terms p_i with result S, Q = sum p_i^2        see `sum_noise`
-    a Fourier transform of n points                         see `fft_noise`
+    a Fourier transform of the last axis                    see `fft_noise`
 Anything else is decomposed by PyTorch into these, or refused.
 
 Ref: Parker 1997, Monte Carlo Arithmetic; Higham, Mary 2019, SIAM J. Sci.
@@ -86,9 +86,38 @@ def sum_noise(n, total, squares):
     return torch.where(several, torch.sqrt(serial), 0)
 
 
-def fft_noise(n, energy):
-    """Error of an n-point transform; energy = sum |x|^2 = rms(|X|)^2."""
-    return 0.6 * torch.sqrt(math.log2(max(n, 1)) * energy)
+def fft_noise(power):
+    """Error of a transform whose n coefficients have |X|^2 = power.
+
+    The stage of an FFT that makes m coefficients out of one sum leaves
+    an error as large as these m, n/m apart, are on the average. Which
+    stages there are is each library's choice: all divisors count, and
+    at least log2 n stages. A prime above 50 goes through a convolution
+    of another length, which can put the largest coefficient anywhere.
+    Measured with torch 2.13.0 (MKL) and jax 0.10.2 (DUCC), n = 2 to
+    4096: worst 7 sigma. The mean over all n alone, which does for noise,
+    was 24 sigma at n = 331 and 56 at 4096 for x with a mean of 11.
+    """
+    n = power.shape[-1]
+    if n == 1:
+        return torch.zeros_like(power)
+    parts = [m for m in range(1, n) if n % m == 0]
+    mean = torch.mean(power, dim=-1, keepdim=True)
+    total = max(1, math.log2(n) - len(parts)) * mean
+    for m in parts:
+        apart = power.unflatten(-1, (m, n // m))
+        every = torch.mean(apart, dim=-2, keepdim=True)
+        total = total + every.expand(apart.shape).flatten(-2)
+    if largest_prime(n) > 50:
+        total = total + torch.amax(power, dim=-1, keepdim=True)
+    return 0.6 * torch.sqrt(total)
+
+
+def largest_prime(n):
+    for p in range(2, n):
+        if n % p == 0:
+            return max(p, largest_prime(n // p))
+    return n
 
 
 def power_of_two(value):
@@ -196,13 +225,15 @@ def convolution_backward_noise(y, dy, x, weight, _, *options):
 
 
 def transform_noise(y, x, dim, normalization, _):
-    if normalization != 0:
+    if normalization != 0 or [d % x.ndim for d in dim] != [x.ndim - 1]:
         raise NotImplementedError(
-            "budget.py: only unnormalised transforms"
+            "budget.py: only unnormalised transforms of the last axis"
         )
-    energy = torch.sum(x.abs() ** 2, dim=dim, keepdim=True)
-    n = math.prod(x.shape[d] for d in dim)
-    return fft_noise(n, energy).expand(y.shape)
+    n, power = x.shape[-1], y.abs() ** 2
+    if y.shape[-1] < n:  # of a real x: the other half is the mirror
+        mirror = power[..., 1 : (n + 1) // 2].flip(-1)
+        power = torch.cat([power, mirror], dim=-1)
+    return fft_noise(power)[..., : y.shape[-1]]
 
 
 RULES = {

@@ -239,4 +239,28 @@ EQUIVALENT = {
         "stop = jax.lax.stop_gradient(y)",
         "jax.lax.stop_gradient(y) -> y",
     ): "the loss does not change with top: its gradients cancel",
+    (
+        "pytorch",
+        "pact.py",
+        "inside = torch.minimum(torch.maximum(x, 0 * alpha), alpha)",
+        "torch.minimum(torch.maximum(x, 0 * alpha), alpha) -> torch.maximum(x, 0 * alpha)",
+    ): "the code is clipped too",
+    (
+        "pytorch",
+        "pact.py",
+        "inside = torch.minimum(torch.maximum(x, 0 * alpha), alpha)",
+        "torch.maximum(x, 0 * alpha) -> x",
+    ): "the code is clipped too",
+    (
+        "pytorch",
+        "pact.py",
+        "code = torch.clip(torch.round(inside * inv), 0, levels)",
+        "torch.clip(torch.round(inside * inv), 0, levels) -> torch.round(inside * inv)",
+    ): "inside is clipped too",
+    (
+        "pytorch",
+        "observers.py",
+        "if percent == 100:",
+        "100 -> 101",
+    ): "the largest of the sorted numbers is the maximum",
 }

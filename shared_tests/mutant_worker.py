@@ -6,7 +6,8 @@ It runs inside a scratch copy of the repo, which mutants.py makes, and
 takes one JSON line after the other:
     {"profile": path, "only": files}
         writes which functions each test of these files enters
-    {"page", "line", "text", "cases": ids, "tests": path or null}
+    {"page", "line", "text", "cases": ids, "tests": paths or null,
+     "first": tests}
         tries one faulty page, by these cases or, with what the tests
         enter, by tests; answers {"outcome": killed, unseen or survived,
         "by", "detail"}
@@ -34,7 +35,8 @@ from shared_tests.run import ROOT, judge_run, precisions, write
 SLOW, ALLOWED = 2.0, 10.0
 FIRST = 15  # tests, the nearest, that run before the others
 CASES_AGAIN = "shared_tests/test_layers.py::test_within_budget"
-NARROW = 30  # cases, the nearest, that a survivor of float64 is shown
+WIDE = 40  # cases, the nearest, that a fault is shown in float64
+NARROW = 12  # and in each other precision
 COMPILED = 1  # compiled case that a survivor of all else is shown
 
 
@@ -56,13 +58,13 @@ class Watch:
     def __call__(self, frame, event, arg):
         code = frame.f_code
         if event == "call" and code.co_filename.startswith(self.home):
-            self.seen.add((code.co_filename, code.co_firstlineno))
+            self.seen.add((code.co_filename, code.co_name))
 
     def take(self):
-        """{page: lines where the functions begin}, and start again."""
+        """{page: names of functions}, and start again."""
         found = {}
-        for name, line in sorted(self.seen):
-            found.setdefault(pathlib.Path(name).name, []).append(line)
+        for path, name in sorted(self.seen):
+            found.setdefault(pathlib.Path(path).name, []).append(name)
         self.seen.clear()
         return found
 
@@ -125,13 +127,13 @@ class Recorder:
             self.failed.append(report.nodeid)
 
 
-def pytest_run(framework, nodes, plugin):
+def pytest_run(framework, nodes, plugin, fine=pytest.ExitCode.OK):
     forget("shared_tests")
     options = [f"--framework={framework}", "--assert=plain", "-x"]
     quiet = ["-o", "addopts=", "-p", "no:terminal"]
     quiet += ["-p", "no:cacheprovider", "-p", "no:faulthandler"]
     code = pytest.main([*options, *quiet, *nodes], plugins=[plugin])
-    if code != 0 and not plugin.failed:
+    if code not in (pytest.ExitCode.OK, fine) and not plugin.failed:
         raise RuntimeError(f"pytest ended with {code}: {nodes[:3]}")
 
 
@@ -146,13 +148,15 @@ def profile_tests(framework, only, say):
 
 
 class Verdicts:
-    """A pytest plugin: the first test that fails."""
+    """A pytest plugin: the first test that fails, while time is left."""
 
-    def __init__(self, say):
-        self.failed, self.say = [], say
+    def __init__(self, say, deadline):
+        self.failed, self.say, self.deadline = [], say, deadline
 
-    def pytest_runtest_logstart(self, nodeid):
-        self.say(nodeid)
+    def pytest_runtest_setup(self, item):
+        self.say(item.nodeid)
+        if time.process_time() > self.deadline:
+            item.session.shouldstop = "no time is left"
 
     def pytest_runtest_logreport(self, report):
         if report.failed:
@@ -165,49 +169,62 @@ class Verdicts:
             self.failed.append((report.nodeid, text))
 
 
-def concerned(found, page, lines):
+class Names:
+    """A pytest plugin: what there is to run."""
+
+    def __init__(self):
+        self.found, self.failed = set(), []
+
+    def pytest_collection_modifyitems(self, items):
+        self.found |= {item.nodeid for item in items}
+        items.clear()
+
+
+def collected(framework, names):
+    """Those of the tests that this framework has."""
+    plugin = Names()
+    files = sorted({name.split("::")[0] for name in names})
+    none = pytest.ExitCode.NO_TESTS_COLLECTED
+    pytest_run(framework, files, plugin, none)
+    return plugin.found
+
+
+def concerned(found, page, functions):
     """Those that enter the page; first the function, then the fast."""
     rows = []
     for name, (seconds, entered) in found.items():
         if page in entered:
-            near = bool(lines & set(entered[page]))
+            near = bool(functions & set(entered[page]))
             rows.append((not near, seconds, name))
     return [name for *_, name in sorted(rows)]
 
 
 def affordable(found, names):
-    """The first of them, as many as fit into what is ALLOWED."""
-    chosen, spent = [], 0.0
-    for name in names:
-        seconds = found[name][0]
-        again = name.startswith(CASES_AGAIN)
-        if again or seconds > SLOW:
-            continue
-        if spent + seconds <= ALLOWED:
-            spent += seconds
-            chosen.append(name)
-    return chosen
+    """Without what is slow, or what the cases have shown."""
+    return [
+        name
+        for name in names
+        if found[name][0] <= SLOW and not name.startswith(CASES_AGAIN)
+    ]
 
 
 def enclosing(text, line):
-    """The lines where the functions around that line begin."""
+    """The names of the functions around that line."""
     return {
-        start
+        getattr(node, "name", "<lambda>")
         for node in ast.walk(ast.parse(text))
         if isinstance(node, (ast.FunctionDef, ast.Lambda))
         and node.lineno <= line <= node.end_lineno
-        for start in (
-            node.lineno,
-            *(d.lineno for d in getattr(node, "decorator_list", ())),
-        )
     }
 
 
-def read_profile(path):
-    files = json.loads(pathlib.Path(path).read_text())
+def read_profile(paths):
     return {
         name: entered
-        for _, found in files.values()
+        for path in paths
+        for _, found in json.loads(
+            pathlib.Path(path).read_text()
+        ).values()
         for name, entered in found.items()
     }
 
@@ -218,7 +235,7 @@ class Trial:
         self.say, self.entered = say, {}
         self.cases = {case.id: case for case in CASES}
 
-    def try_out(self, page, line, text, cases, tests):
+    def try_out(self, page, line, text, cases, tests, first=()):
         path = ROOT / f"{self.framework}_impl" / page
         whole = path.read_text()
         cases = [self.cases[name] for name in cases]
@@ -226,9 +243,9 @@ class Trial:
         try:
             adapter = load(self.framework)
             if tests:
-                self.entered = self.entered or read_profile(tests)
+                self.entered = self.entered or self.known(tests)
                 near = enclosing(whole, line)
-                return self.tested(page, near, cases)
+                return self.tested(page, near, cases, first)
             return self.judged(adapter, cases)
         except ImportFailure as error:
             return answer("killed", "import", str(error))
@@ -242,13 +259,22 @@ class Trial:
                 return found
         return answer("unseen", "", "")
 
-    def tested(self, page, lines, cases):
+    def known(self, paths):
+        profile = read_profile(paths)
+        here = collected(self.framework, profile)
+        return {k: v for k, v in profile.items() if k in here}
+
+    def tested(self, page, functions, cases, first):
         found = self.entered
-        nodes = affordable(found, concerned(found, page, lines))
+        nodes = affordable(found, concerned(found, page, functions))
+        first = [name for name in first if name in nodes]
+        nodes = [*first, *(name for name in nodes if name not in first)]
+        deadline = time.process_time() + ALLOWED
         for some in (nodes[:FIRST], nodes[FIRST:]):
-            verdicts = Verdicts(self.say)
+            verdicts = Verdicts(self.say, deadline)
             if some:
-                pytest_run(self.framework, some, verdicts)
+                stop = pytest.ExitCode.INTERRUPTED
+                pytest_run(self.framework, some, verdicts, stop)
             if verdicts.failed:
                 return answer("killed", *verdicts.failed[0])
         adapter = load(self.framework)
@@ -268,8 +294,8 @@ class Trial:
 
 
 def eager_runs(cases):
-    """float64 everywhere, where a formula shows; then the others."""
-    for case in cases:
+    """float64 first, where a formula shows; then the others."""
+    for case in cases[:WIDE]:
         yield case, "float64"
     for step in ("float32", "bfloat16", "float16"):
         able = [case for case in cases if step in precisions(case)]

@@ -6,7 +6,8 @@ python -m shared_tests.mutants [framework ...]
 Each fault goes, alone, into a scratch copy of a framework's pages. The
 cases that import the page are judged against their fixtures (run.py), in
 float64, float32 and low precision; where they see nothing, the tests
-that enter the page run, and compiled cases at last. What then survives
+that enter the page run, then compiled cases, and the comparison of the
+pages with each other at last. What then survives
 is a gap in the suite, or equivalent: listed in EQUIVALENT, with the
 reason. Faults: systematic ones (mutate.py), and named ones, from the
 reports of others (named_faults.py).
@@ -43,7 +44,7 @@ from shared_tests.cases import CASES
 from shared_tests.conftest import BELONGS, FRAMEWORKS
 from shared_tests.equivalent_mutants import EQUIVALENT
 from shared_tests.fixture_files import sha256
-from shared_tests.mutant_worker import ALLOWED, SLOW
+from shared_tests.mutant_worker import ALLOWED, SLOW, enclosing
 from shared_tests.run import ROOT, write
 
 FOLDER = ROOT / "build" / "mutants"
@@ -52,7 +53,9 @@ STALL = 150.0  # seconds without a sign of life
 OFTEN = (
     200  # faults that one process tries, then its memory is given back
 )
-NOT_ASKED = ("test_environment.py", "test_mutants.py")  # try no page
+# these try no page, or start processes of their own
+NOT_ASKED = ("test_environment.py", "test_mutants.py", "test_check.py")
+NOT_ASKED += ("test_fuzz.py", "test_live.py")
 TARGETS = {"named": 100.0, "systematic": 98.0}
 NUMPY_THREADS = dict(OMP_NUM_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2")
 
@@ -77,6 +80,10 @@ def scratch(framework):
                 (folder / path.name).symlink_to(path)
         fixtures = ROOT / "shared_tests" / "fixtures"
         (folder / "shared_tests" / "fixtures").symlink_to(fixtures)
+        kept = ROOT / "build" / "jax"  # what JAX has compiled
+        kept.mkdir(parents=True, exist_ok=True)
+        (folder / "build").mkdir()
+        (folder / "build" / "jax").symlink_to(kept)
         yield folder
 
 
@@ -163,16 +170,19 @@ def place(mutant):
     return mutant.framework, mutant.page, line, mutant.change
 
 
-def suite_digest():
-    """Changes when a case or a test does."""
+def suite_digests():
+    """{stage: what changes when one of its cases or tests does}"""
     here = ROOT / "shared_tests"
     tests = (
         here / name
         for name, where in BELONGS.items()
         if name not in NOT_ASKED and where != ("tools",)
     )
-    own = here / "mutant_worker.py", here / "cases.py"
-    return digest_of(*own, *tests)
+    cases = here / "cases.py"
+    return {
+        "cases": digest_of(cases),
+        "tests": digest_of(cases, *tests),
+    }
 
 
 def read_rows(framework, folder=FOLDER):
@@ -188,7 +198,7 @@ def read_rows(framework, folder=FOLDER):
     return rows
 
 
-def wanted(mutants, rows, digest, stage):
+def wanted(mutants, rows, digests, stage):
     """Those without a result, and survivors of another suite.
 
     stage "cases": tried by no case yet; "tests": unseen by all cases
@@ -196,13 +206,15 @@ def wanted(mutants, rows, digest, stage):
 
     def open_(mutant):
         row = rows.get(mutant.key)
-        fresh = row is None or (
-            row["outcome"] != "killed" and row["suite"] != digest
-        )
+        if row is None:
+            return True
+        if row["outcome"] == "killed":
+            return False
         if stage == "cases":
-            return fresh
-        hidden = place(mutant) not in EQUIVALENT
-        return hidden and (fresh or row["outcome"] == "unseen")
+            return row["cases"] != digests["cases"]
+        if place(mutant) in EQUIVALENT:
+            return False
+        return row.get("tests") != digests["tests"]
 
     return [mutant for mutant in mutants if open_(mutant)]
 
@@ -253,13 +265,21 @@ def case_order(framework):
 def profiled(framework, folder):
     """Which test enters which page; a file is asked again if it changed.
 
-    {file: [its digest, {test: [seconds, what it enters]}]}
+    Tests of all four are asked in PyTorch's environment alone: pages
+    have the same names in all, and so have their functions.
+    Returns: the paths of {file: [digest, {test: [seconds, entered]}]}
     """
-    here = ROOT / "shared_tests"
+    here, first = ROOT / "shared_tests", FRAMEWORKS[0]
+    others = []
+    if framework != first:
+        with scratch(first) as its:
+            others = profiled(first, its)
     names = [
         name
         for name, where in BELONGS.items()
-        if framework in where and name not in NOT_ASKED
+        if framework in where
+        and name not in NOT_ASKED
+        and (framework == first or first not in where)
     ]
     sha = digest_of(*sorted((ROOT / f"{framework}_impl").glob("*.py")))
     path = FOLDER / f"{framework}-tests-{sha}.json"
@@ -284,20 +304,23 @@ def profiled(framework, folder):
             kept[name] = digests[name], entered
         write(path, json.dumps(kept))
         part.unlink()
-    return str(path)
+    return [*others, str(path)]
 
 
 def try_all(framework, stage, advance, deadline=None):
     """Tries what is wanted; one row each, appended as it comes."""
-    digest, rows = suite_digest(), read_rows(framework)
-    todo = wanted(every(framework), rows, digest, stage)
+    digests, rows = suite_digests(), read_rows(framework)
+    todo = wanted(every(framework), rows, digests, stage)
     advance(total=len(todo))
     if not todo:
         return
     with scratch(framework) as folder:
-        cases, known = case_order(framework), None
+        cases, hints, known = case_order(framework), killers(), None
         if stage == "tests":
             known = profiled(framework, folder)
+            digests = {"tests": digests["tests"]} | digests
+        else:
+            digests = {"cases": digests["cases"]}
         worker = None
         for count, mutant in enumerate(todo):
             if deadline and time.time() > deadline:
@@ -308,14 +331,16 @@ def try_all(framework, stage, advance, deadline=None):
             worker = worker or Worker(framework, folder)
             start = time.perf_counter()
             try:
-                found = worker.ask(**order(mutant, cases, known))
+                found = worker.ask(**order(mutant, cases, hints, known))
             except WorkerError as error:
                 worker.close()
                 worker = None
                 found = killed_by(error)
                 restore(framework, mutant.page, folder)
+            if found["outcome"] == "survived":
+                found = lined_up(mutant, folder) or found
             seconds = round(time.perf_counter() - start, 2)
-            row = dict(key=mutant.key, suite=digest, seconds=seconds)
+            row = dict(key=mutant.key, seconds=seconds) | digests
             with open(FOLDER / f"{framework}.jsonl", "a") as out:
                 out.write(json.dumps(row | found) + "\n")
             advance(found["outcome"])
@@ -323,14 +348,40 @@ def try_all(framework, stage, advance, deadline=None):
             worker.close()
 
 
-def order(mutant, cases, tests=None):
+def order(mutant, cases, hints, tests=None):
+    """What the worker is asked; what killed its like comes first."""
+    near, able = hints.get(spot(mutant), []), cases.get(mutant.page, [])
+    first = [name for name in near if name in able]
     return dict(
         page=mutant.page,
         line=mutant.line,
         text=mutate.source(mutant),
-        cases=cases.get(mutant.page, []),
+        cases=[*first, *(name for name in able if name not in first)],
         tests=tests,
+        first=[name for name in near if "::" in name],
     )
+
+
+def spot(mutant):
+    """The functions of a page around a fault."""
+    text = pages.source(mutant.framework, mutant.page)
+    return mutant.page, *sorted(enclosing(text, mutant.line))
+
+
+def killers():
+    """{spot: what has killed faults there, in any framework, most first}"""
+    found = {}
+    for framework in FRAMEWORKS:
+        rows = read_rows(framework)
+        for mutant in every(framework):
+            by = rows.get(mutant.key, {}).get("by", "").split(" ")
+            name = by[1] if by[0] == "case" else by[0]
+            if name:
+                found.setdefault(spot(mutant), Counter())[name] += 1
+    return {
+        where: [name for name, _ in count.most_common()]
+        for where, count in found.items()
+    }
 
 
 def killed_by(error):
@@ -342,6 +393,31 @@ def killed_by(error):
     return dict(outcome="killed", by=by, detail=text)
 
 
+def lined_up(mutant, folder):
+    """What the comparison of the pages says: defaults must agree."""
+    name = f"{mutant.framework}_impl"
+    (folder / name / mutant.page).write_text(mutate.source(mutant))
+    test = "shared_tests/test_lineup.py"
+    python = ROOT / ".venv" / "tools" / "bin" / "python"
+    quiet = "--framework=tools", "-x", "-q", "--no-header"
+    done = subprocess.run(
+        [python, "-m", "pytest", *quiet, test],
+        cwd=folder,
+        env=os.environ | dict(PYTHONDONTWRITEBYTECODE="1"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    restore(mutant.framework, mutant.page, folder)
+    if done.returncode == 0:
+        return None
+    if done.returncode != 1:
+        raise WorkerError(
+            f"exit {done.returncode} in {test}", done.stdout
+        )
+    return dict(outcome="killed", by=test, detail=done.stdout[-200:])
+
+
 def restore(framework, page, folder):
     name = f"{framework}_impl"
     shutil.copy(ROOT / name / page, folder / name / page)
@@ -350,7 +426,7 @@ def restore(framework, page, folder):
 # the document
 def outcomes(framework):
     """[(mutant, outcome, by)]: killed, equivalent, survived, not tried."""
-    rows, digest = read_rows(framework), suite_digest()
+    rows, digests = read_rows(framework), suite_digests()
     found = []
     for mutant in every(framework):
         row = rows.get(mutant.key)
@@ -360,7 +436,7 @@ def outcomes(framework):
             found.append((mutant, "killed", row["by"]))
         elif place(mutant) in EQUIVALENT:
             found.append((mutant, "equivalent", ""))
-        elif row["suite"] != digest or row["outcome"] == "unseen":
+        elif row.get("tests") != digests["tests"]:
             found.append((mutant, "unseen", ""))
         else:
             found.append((mutant, "survived", ""))

@@ -133,6 +133,19 @@ def test_the_sum_rule_is_that_of_adding_one_by_one(offset):
     assert 1 / 2 < measured / rule < 2
 
 
+@pytest.mark.parametrize("n", [2, 12, 50, 64, 202, 331, 1000, 1024])
+@pytest.mark.parametrize("mean", [0.0, 11.0, 1e4])
+def test_the_transform_rule_knows_where_errors_are(n, mean):
+    """Also beside a coefficient that is larger than all the others."""
+    rng = np.random.default_rng(n)
+    x = (mean + rng.standard_normal((200, n))).astype("f4")
+    wide = torch.fft.fft(torch.tensor(x).double())
+    error = torch.fft.rfft(torch.tensor(x)) - wide[:, : n // 2 + 1]
+    rule = budget.fft_noise(wide.abs() ** 2)[:, : n // 2 + 1]
+    worst = torch.view_as_real(error).abs().amax(-1) / (U * rule)
+    assert 1 < float(worst[rule > 0].max()) < 16
+
+
 EXACT = {
     "neg": (torch.neg, X),
     "double": (lambda x: 2 * x, X),

@@ -98,28 +98,37 @@ def test_equivalent_faults_are_there():
     assert set(EQUIVALENT) <= places
 
 
-def row(mutant, outcome, suite="now", by=""):
-    return dict(
-        key=mutant.key, outcome=outcome, suite=suite, by=by, seconds=1
+def row(mutant, outcome, cases="now", tests=None, by=""):
+    stages = dict(cases=cases) | (dict(tests=tests) if tests else {})
+    return (
+        dict(key=mutant.key, outcome=outcome, by=by, seconds=1) | stages
     )
 
 
+NOW = dict(cases="now", tests="now")
+
+
 def test_what_is_tried_again(page):
-    names = "killed", "old", "survived", "unseen", "new"
+    names = "killed", "old", "older", "survived", "unseen", "new"
     known = dict(zip(names, page))
+    stages = {
+        "killed": ("killed", "before", "before"),
+        "old": ("survived", "now", "before"),
+        "older": ("survived", "before", "before"),
+        "survived": ("survived", "now", "now"),
+        "unseen": ("unseen", "now", None),
+    }
     rows = {
-        known["killed"].key: row(known["killed"], "killed", "before"),
-        known["old"].key: row(known["old"], "survived", "before"),
-        known["survived"].key: row(known["survived"], "survived"),
-        known["unseen"].key: row(known["unseen"], "unseen"),
+        known[name].key: row(known[name], *stage)
+        for name, stage in stages.items()
     }
 
     def again(stage):
-        todo = mutants.wanted(known.values(), rows, "now", stage)
+        todo = mutants.wanted(known.values(), rows, NOW, stage)
         return [name for name in names if known[name] in todo]
 
-    assert again("cases") == ["old", "new"]
-    assert again("tests") == ["old", "unseen", "new"]
+    assert again("cases") == ["older", "new"]
+    assert again("tests") == ["old", "older", "unseen", "new"]
 
 
 def test_what_is_equivalent_is_not_tested(page, monkeypatch):
@@ -127,7 +136,24 @@ def test_what_is_equivalent_is_not_tested(page, monkeypatch):
     known = {mutants.place(page[0]): "alike"}
     monkeypatch.setattr(mutants, "EQUIVALENT", known)
     for stage in ("cases", "tests"):
-        assert mutants.wanted(page[:1], rows, "now", stage) == []
+        assert mutants.wanted(page[:1], rows, NOW, stage) == []
+
+
+def test_what_killed_its_like_comes_first(page, monkeypatch):
+    """A fault of the same function, in any framework."""
+    monkeypatch.setattr(mutants, "every", lambda _: page)
+    monkeypatch.setattr(mutants, "FRAMEWORKS", ["jax"])
+    by = ["case B float64 eager"] * 2 + ["test_x.py::test_y"]
+    rows = {
+        mutant.key: row(mutant, "killed", by=one)
+        for mutant, one in zip(page, by)
+    }
+    monkeypatch.setattr(mutants, "read_rows", lambda _: rows)
+    hints = mutants.killers()
+    assert hints == {("f.py", "f"): ["B", "test_x.py::test_y"]}
+    asked = mutants.order(page[-1], {"f.py": ["A", "B", "C"]}, hints)
+    assert asked["cases"] == ["B", "A", "C"]
+    assert asked["first"] == ["test_x.py::test_y"]
 
 
 def test_our_own_error_kills_nothing():

@@ -265,8 +265,9 @@ def shifted(q, layer):
     return q if signed else q - 2 ** (bits - 1)
 
 
+@pytest.mark.parametrize("seeds", [len(OPTIONS), SEEDS])
 def test_prepared_is_converted_linear(
-    page, made, tensor, array, called, compiled
+    page, made, tensor, array, called, compiled, seeds
 ):
     """1,000 seeds: codes, sums and values, as NumPy's and each other's."""
     prepare, convert = page("prepare"), page("convert").convert
@@ -275,7 +276,7 @@ def test_prepared_is_converted_linear(
         for options in OPTIONS
     ]
     equal, nonzero = 0, 0
-    for seed in range(SEEDS):
+    for seed in range(seeds):
         rng = np.random.default_rng(seed)
         layer = layers[seed % len(layers)]
         prepare.set_arrays(
@@ -297,14 +298,39 @@ def test_prepared_is_converted_linear(
         pairs = zip([*found, y], (shifted(q, whole), total, y, value))
         equal += all(np.array_equal(*pair) for pair in pairs)
         nonzero += bool(y.any())
-        if seed < len(layers):
+        if seed < len(layers) and seeds == SEEDS:
             fast = compiled(whole)(tensor(x))
             assert np.array_equal(array(fast), y)
-    assert equal == SEEDS and nonzero > 0.99 * SEEDS
+    assert equal == seeds and nonzero > 0.99 * seeds
 
 
+def test_converted_without_a_bias(page, made, tensor, array):
+    prepare, convert = page("prepare"), page("convert").convert
+    layer = made("qat_linear", "QATLinear", 3, 2, bias=False)
+    prepare.set_mode(layer, "observe")(tensor(X))
+    y = array(prepare.set_mode(layer, "frozen")(tensor(X)))
+    whole = convert(layer)
+    assert not array(whole.bias).any() and y.any()
+    assert np.array_equal(array(whole(tensor(X))), y)
+
+
+def test_convert_looks_at_the_weights_once_more(
+    page, made, tensor, array
+):
+    """As set_mode does: what was trained last may be out of the range."""
+    prepare, convert = page("prepare"), page("convert").convert
+    layer = made("qat_linear", "QATLinear", 3, 2)
+    prepare.set_mode(layer, "observe")(tensor(X))
+    prepare.set_mode(layer, "quantize")
+    prepare.set_arrays(layer, weight=tensor(3 * array(layer.weight)))
+    peak = np.abs(array(layer.weight)).max(axis=1) * np.float32(1 / 127)
+    scale = array(layer.input_quantizer.grid()[0])
+    assert np.array_equal(array(convert(layer).out_scale), scale * peak)
+
+
+@pytest.mark.parametrize("seeds", [len(OPTIONS), SEEDS])
 def test_prepared_is_converted_attention(
-    page, made, tensor, array, called
+    page, made, tensor, array, called, seeds
 ):
     prepare, convert = page("prepare"), page("convert").convert
     layers = [
@@ -312,7 +338,7 @@ def test_prepared_is_converted_attention(
         for options in OPTIONS
     ]
     equal = 0
-    for seed in range(SEEDS):
+    for seed in range(seeds):
         rng = np.random.default_rng(seed)
         layer = layers[seed % len(layers)]
         parts = dict(qkv=layer.qkv, out=layer.out)
@@ -334,7 +360,7 @@ def test_prepared_is_converted_attention(
         )
         for name, part in parts.items():
             prepare.replace(layer, name, part)
-    assert equal == SEEDS
+    assert equal == seeds
 
 
 def test_sums_beyond_2_24(page, made, tensor, array):
