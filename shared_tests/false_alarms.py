@@ -161,11 +161,12 @@ def judged(answer, references, sigmas, precision, ulps_of):
     """What the budget and the other criteria say of one answer."""
     found = dict(elements=0, arrays=0, worst=0.0, at="", alarms=[])
     count = np.zeros(BINS + 1, int)
-    rejected = {name: [0, 0] for name in criteria.NAMES}
+    rejected = dict.fromkeys(criteria.NAMES, 0)
+    peaks = {name: [] for name in criteria.NAMES}
     if isinstance(answer, str):
         if not answer.startswith("unsupported"):
             found["alarms"].append(answer)
-        return found | dict(bins=[], rejected=rejected)
+        return found | dict(bins=[], rejected=rejected, peaks=peaks)
     if answer.keys() != references.keys():
         found["alarms"].append(f"arrays {sorted(answer)}")
     for name in sorted(answer.keys() & references.keys()):
@@ -188,9 +189,9 @@ def judged(answer, references, sigmas, precision, ulps_of):
             value, wanted, sigma, precision, ulps_of[side]
         )
         for criterion, ratios in each.items():
-            beyond = int((ratios > 1).sum())
-            rejected[criterion][0] += beyond > 0
-            rejected[criterion][1] += beyond
+            rejected[criterion] += int((ratios > 1).sum())
+            peak = float(ratios.max(initial=0.0))
+            peaks[criterion].append(float(f"{min(peak, 1e99):.3g}"))
         ratios = each["budget"]
         if not ratios.size:
             continue
@@ -206,7 +207,9 @@ def judged(answer, references, sigmas, precision, ulps_of):
                 f" expected {wanted[at]!r}, {peak:.3g} budgets,"
                 f" {int((ratios > 1).sum())} elements"
             )
-    return found | dict(bins=count.tolist(), rejected=rejected)
+    return found | dict(
+        bins=count.tolist(), rejected=rejected, peaks=peaks
+    )
 
 
 def examine(number, workers):

@@ -11,6 +11,10 @@ takes one JSON line after the other:
         tries one faulty page, by these cases or, with what the tests
         enter, by tests; answers {"outcome": killed, unseen or survived,
         "by", "detail"}
+    {"measure": path, "page", "text", "cases": ids}
+        holds what the page computes in float32 against all criteria;
+        answers {case: {array: {criterion: worst ratio}}}. The path has
+        the tolerances of WebNN (webnn.py)
 and says {"at"} before each case and test, as a sign of life.
 The framework is imported once. For each fault the page is written, the
 modules of the package are forgotten and imported again.
@@ -19,6 +23,7 @@ modules of the package are forgotten and imported again.
 import ast
 import importlib
 import json
+import math
 import os
 import pathlib
 import sys
@@ -26,17 +31,27 @@ import time
 
 import pytest
 
+from shared_tests import criteria
 from shared_tests.cases import CASES
+from shared_tests.conftest import BELONGS
 from shared_tests.fixture_files import read_fixture, read_manifest
-from shared_tests.run import ROOT, judge_run, precisions, write
+from shared_tests.run import (
+    ROOT,
+    computed,
+    group,
+    judge_run,
+    precisions,
+    write,
+)
 
 # seconds of the processor: a test that takes longer is left out, and
 # what all tests of one fault may take
 SLOW, ALLOWED = 2.0, 10.0
 FIRST = 15  # tests, the nearest, that run before the others
 CASES_AGAIN = "shared_tests/test_layers.py::test_within_budget"
-WIDE = 40  # cases, the nearest, that a fault is shown in float64
-NARROW = 12  # and in each other precision
+# cases, the nearest, that a fault is shown in float64, and in each other
+# precision; then, where the tests see nothing, up to so many
+FEW, MANY = (12, 4), (40, 12)
 COMPILED = 1  # compiled case that a survivor of all else is shown
 
 
@@ -183,7 +198,8 @@ class Names:
 def collected(framework, names):
     """Those of the tests that this framework has."""
     plugin = Names()
-    files = sorted({name.split("::")[0] for name in names})
+    files = {pathlib.Path(name.split("::")[0]) for name in names}
+    files = [str(f) for f in files if framework in BELONGS[f.name]]
     none = pytest.ExitCode.NO_TESTS_COLLECTED
     pytest_run(framework, files, plugin, none)
     return plugin.found
@@ -252,12 +268,38 @@ class Trial:
         finally:
             path.write_text(whole)
 
+    def measure(self, measure, page, text, cases):
+        """What each criterion makes of a page; see criteria.py."""
+        path = ROOT / f"{self.framework}_impl" / page
+        allowed = json.loads(pathlib.Path(measure).read_text())
+        whole, found = path.read_text(), {}
+        path.write_text(text)
+        try:
+            adapter = load(self.framework)
+            for name in cases:
+                self.say(name)
+                case, fixture = self.cases[name], None
+                if not adapter.unsupported(
+                    case.layer, "float32", False
+                ):
+                    fixture = self.fixtures[case]
+                    found[name] = ratios_of(
+                        adapter, case, fixture, allowed[name]
+                    )
+        finally:
+            path.write_text(whole)
+        return found
+
     def judged(self, adapter, cases):
-        for case, precision in eager_runs(cases):
+        found = self.shown(adapter, eager_runs(cases, *FEW))
+        return found or answer("unseen", "", "")
+
+    def shown(self, adapter, runs):
+        for case, precision in runs:
             found = self.seen(adapter, case, precision, "eager")
             if found:
                 return found
-        return answer("unseen", "", "")
+        return None
 
     def known(self, paths):
         profile = read_profile(paths)
@@ -277,7 +319,14 @@ class Trial:
                 pytest_run(self.framework, some, verdicts, stop)
             if verdicts.failed:
                 return answer("killed", *verdicts.failed[0])
-        adapter = load(self.framework)
+        adapter, before = (
+            load(self.framework),
+            [*eager_runs(cases, *FEW)],
+        )
+        more = (r for r in eager_runs(cases, *MANY) if r not in before)
+        found = self.shown(adapter, more)
+        if found:
+            return found
         compiled = [c for c in cases if "compiled" in c.flags]
         for case in compiled[:COMPILED]:
             found = self.seen(adapter, case, "float32", "compiled")
@@ -293,13 +342,32 @@ class Trial:
         return answer("killed", by, wrong) if wrong else None
 
 
-def eager_runs(cases):
+def ratios_of(adapter, case, fixture, allowed):
+    """{array: {criterion: worst ratio}}; an exception fails them all."""
+    references, sigma = group(fixture, "ref"), group(fixture, "sigma")
+    try:
+        results = computed(adapter, case, "float32", "eager", fixture)
+    except Exception:
+        results = {}
+    found = {}
+    for name, reference in references.items():
+        found[name] = dict.fromkeys(criteria.NAMES, math.inf)
+        if name in results:
+            found[name] = criteria.ratios(
+                results[name],
+                *(reference, sigma[name], "float32"),
+                allowed[name.split(".")[0]],
+            )
+    return found
+
+
+def eager_runs(cases, wide, narrow):
     """float64 first, where a formula shows; then the others."""
-    for case in cases[:WIDE]:
+    for case in cases[:wide]:
         yield case, "float64"
     for step in ("float32", "bfloat16", "float16"):
         able = [case for case in cases if step in precisions(case)]
-        for case in able[:NARROW]:
+        for case in able[:narrow]:
             yield case, step
 
 
@@ -321,6 +389,8 @@ def main():
             emit(at=what)
 
         load(framework)
+        if framework == "jax":  # each fault has the shapes of the last
+            sys.modules["jax"].clear_caches = lambda: None
         emit(ready=True)
         for line in sys.stdin:
             order = json.loads(line)
@@ -330,7 +400,12 @@ def main():
                 emit(profiled=True)
             else:
                 trial = trial or Trial(framework, say)
-                emit(**trial.try_out(**order))
+                do = (
+                    trial.measure
+                    if "measure" in order
+                    else trial.try_out
+                )
+                emit(**do(**order))
     return 0
 
 

@@ -79,6 +79,20 @@ def sigmas(fixture, precision):
     return group(fixture, f"sigma_{precision}" if low else "sigma")
 
 
+def computed(adapter, case, precision, mode, fixture):
+    """{array: ndarray}: what the framework makes of one case."""
+    inputs = group(fixture, "in")
+    if "non_contiguous" in case.flags:
+        inputs = {n: np.asfortranarray(x) for n, x in inputs.items()}
+    built = adapter.build(
+        case.layer, case.config, group(fixture, "param"), precision
+    )
+    if case.training:
+        return adapter.train(built, inputs, **case.training)
+    cotangents = group(fixture, "cotangent") or None
+    return adapter.run(built, inputs, cotangents, mode == "compiled")
+
+
 def judge_run(adapter, case, precision, mode, fixture):
     """{array: Verdict} of one case in one precision and mode.
 
@@ -87,22 +101,8 @@ def judge_run(adapter, case, precision, mode, fixture):
     """
     references = group(fixture, "ref")
     sigma = sigmas(fixture, precision)
-    inputs = group(fixture, "in")
-    if "non_contiguous" in case.flags:
-        inputs = {n: np.asfortranarray(x) for n, x in inputs.items()}
     try:
-        built = adapter.build(
-            case.layer, case.config, group(fixture, "param"), precision
-        )
-        if case.training:
-            results = adapter.train(built, inputs, **case.training)
-        else:
-            results = adapter.run(
-                built,
-                inputs,
-                group(fixture, "cotangent") or None,
-                mode == "compiled",
-            )
+        results = computed(adapter, case, precision, mode, fixture)
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         return {name: failed(text) for name in references}

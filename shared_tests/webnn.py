@@ -1,5 +1,7 @@
 """WebNN's conformance tolerance, counted on the canonical layer.
 
+python -m shared_tests.webnn        {case: what is allowed}, as JSON
+
     ulps(layer, config, params, inputs, cotangents)
         -> {"out": units in the last place, "grad": the same}
 
@@ -12,10 +14,15 @@ Ref: web-platform-tests, webnn/resources/utils.js; where that has an
 absolute tolerance (log, sin, cos, erf) the 32 units of exp are taken
 """
 
+import functools
+import json
 import math
 
 from pytorch_impl import adapter
 from shared_tests.budget import RoundingNoise, aten, reduced
+from shared_tests.cases import CASES
+from shared_tests.fixture_files import read_fixture, read_manifest
+from shared_tests.run import group
 
 EACH = {aten.exp: 32, aten.log: 32, aten.sin: 32, aten.cos: 32}
 EACH |= {aten.erf: 32, aten.sigmoid: 34, aten.tanh: 16}
@@ -52,11 +59,39 @@ class Ulps(RoundingNoise):
         return EACH.get(op, 1)
 
 
-def ulps(layer, config, params, inputs, cotangents):
-    found = {}
-    for side, given in (("out", None), ("grad", cotangents or None)):
+def ulps(layer, config, params, inputs, cotangents, training=None):
+    """training: in place of gradients, as in cases.py: "trained"."""
+
+    def counted(run, *given):
         built = adapter.build(layer, config, params, "float64")
         with Ulps() as mode:
-            adapter.run(built, inputs, given)
-        found[side] = max(mode.total, 1)
-    return found
+            run(built, inputs, *given)
+        return max(mode.total, 1)
+
+    if training:
+        train = functools.partial(adapter.train, **training)
+        return {"trained": counted(train)}
+    return {
+        "out": counted(adapter.run),
+        "grad": counted(adapter.run, cotangents or None),
+    }
+
+
+def main():
+    """{case: ulps} of all cases, as JSON."""
+    manifest, found = read_manifest(), {}
+    for case in CASES:
+        numbers = read_fixture(case, manifest)
+        params, inputs, cotangents = (
+            group(numbers, kind)
+            for kind in ("param", "in", "cotangent")
+        )
+        found[case.id] = ulps(
+            *(case.layer, case.config, params, inputs, cotangents),
+            case.training,
+        )
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
