@@ -301,26 +301,6 @@ class RoundingNoise(TorchDispatchMode):
         return y.add_(self.step * noise * draw)
 
 
-def estimates(compute, seed, counts, accumulator=1.0, step=STEP):
-    """What estimate() returns, after each of `counts` runs.
-
-    They are the same runs: each count has those of the one before.
-    """
-    reference = compute()
-    total = {k: np.zeros(np.shape(v)) for k, v in reference.items()}
-    generator, done = torch.Generator().manual_seed(seed), 0
-    for runs in counts:
-        for _ in range(done, runs):
-            with RoundingNoise(generator, accumulator, step):
-                noisy = compute()
-            for k, value in noisy.items():
-                error = value - reference[k].astype(np.float64)
-                total[k] += error**2
-        done = runs
-        sigma = {k: np.sqrt(v / runs) / step for k, v in total.items()}
-        yield reference, sigma
-
-
 def estimate(compute, seed, runs=RUNS, accumulator=1.0, step=STEP):
     """Reference and sigma of every array that compute() returns.
 
@@ -328,4 +308,13 @@ def estimate(compute, seed, runs=RUNS, accumulator=1.0, step=STEP):
     Returns: ({name: float64 ndarray}, {name: float64 ndarray}), sigma in
         units of the unit roundoff; integer arrays have sigma 0
     """
-    return next(estimates(compute, seed, [runs], accumulator, step))
+    reference = compute()
+    total = {k: np.zeros(np.shape(v)) for k, v in reference.items()}
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(runs):
+        with RoundingNoise(generator, accumulator, step):
+            noisy = compute()
+        for k, value in noisy.items():
+            total[k] += (value - reference[k].astype(np.float64)) ** 2
+    sigma = {k: np.sqrt(v / runs) / step for k, v in total.items()}
+    return reference, sigma

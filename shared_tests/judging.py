@@ -33,8 +33,7 @@ import torch
 
 from pytorch_impl import adapter
 from shared_tests import budget
-from shared_tests.live import ask_all
-from shared_tests.make_fixtures import references
+from shared_tests.live import ask_all, reference
 from shared_tests.verdict import TINY, judge
 from shared_tests.verdict import budget as allowed
 
@@ -234,9 +233,26 @@ def refusals(request, answers, error):
             yield Finding(request.layer, "*", framework, kind, detail)
 
 
+def reference_stages(request):
+    """What reference() returns, after each of COUNTS runs."""
+    done, squares = 0, {}
+    for runs in COUNTS:
+        references, sigmas = reference(
+            *request[:6], seed=done, runs=runs - done
+        )
+        for name, sigma in sigmas.items():
+            more = (runs - done) * sigma**2
+            squares[name] = squares.get(name, 0) + more
+        done = runs
+        yield (
+            references,
+            {n: np.sqrt(s / runs) for n, s in squares.items()},
+        )
+
+
 def examine(request, workers):
     """(findings, elements judged, elements left out) of one case."""
-    stages, first = references(*request[:6], counts=COUNTS), []
+    stages, first = reference_stages(request), []
 
     def meanwhile():
         try:

@@ -57,7 +57,7 @@ def draw_array(rng, draw, low_precision):
     return np.asarray(array, np.float32)
 
 
-def references(
+def reference(
     layer,
     config,
     params,
@@ -66,9 +66,14 @@ def references(
     precision="float32",
     seed=0,
     training=None,
-    counts=(budget.RUNS,),
+    runs=budget.RUNS,
 ):
-    """What reference() returns, after each of `counts` runs."""
+    """Reference and sigma of this layer on these numbers.
+
+    seed: of the noise; training: instead of a gradient, as in cases.py
+    Returns: ({array: float64 or integers}, {array: sigma}), sigma in
+        units of u; float64 is held against the sigma of float32
+    """
 
     def compute():
         # built anew: what it has observed or learned must not stay
@@ -78,22 +83,12 @@ def references(
         return adapter.run(built, inputs, cotangents or None)
 
     if precision in ("float64", "float32"):
-        return budget.estimates(compute, seed, counts)
+        return budget.estimate(compute, seed, runs)
     # the true step, since bfloat16 is coarse enough to cross kinks
     step = UNIT_ROUNDOFF[precision]
-    return budget.estimates(
-        compute, seed, counts, ACCUMULATOR / step, step
+    return budget.estimate(
+        compute, seed, runs, ACCUMULATOR / step, step
     )
-
-
-def reference(*numbers, **more):
-    """Reference and sigma of a layer on these numbers, as references().
-
-    seed: of the noise; training: instead of a gradient, as in cases.py
-    Returns: ({array: float64 or integers}, {array: sigma}), sigma in
-        units of u; float64 is held against the sigma of float32
-    """
-    return next(references(*numbers, **more))
 
 
 def make_fixture(case, seed):

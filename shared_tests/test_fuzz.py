@@ -10,7 +10,7 @@ from rich.console import Console
 from pytorch_impl import adapter
 from shared_tests import cases, fuzz, judging, planted
 from shared_tests.live import Request
-from shared_tests.make_fixtures import draw_array, references
+from shared_tests.make_fixtures import draw_array, reference
 from shared_tests.run import ROOT
 
 X = np.float32([1.5, -2.0, 0.25])
@@ -28,7 +28,7 @@ def request(layer, x, config=None, params=None, **more):
 
 def sample(case, runs):
     with np.errstate(all="ignore"):
-        stage = next(references(*case[:6], counts=[runs]))
+        stage = reference(*case[:6], runs=runs)
         near = judging.ranged(case)
         return judging.sampled(stage, runs, case.precision, near)
 
@@ -159,10 +159,24 @@ def test_fewer_runs_never_pass_what_all_would_fail():
         assert (few.sigmas[name] <= sigma).all()
 
 
+def test_runs_go_on_where_fewer_stopped():
+    case = request("CenteredLayer", X)
+    counted = [s for _, s in judging.reference_stages(case)]
+    parts, before = [], 0
+    for runs, sigmas in zip(judging.COUNTS, counted):
+        part = runs - before
+        _, alone = reference(*case[:6], seed=before, runs=part)
+        parts.append((part, alone["out.y"]))
+        wanted = sum(n * s**2 for n, s in parts) / runs
+        assert np.allclose(sigmas["out.y"] ** 2, wanted, rtol=1e-12)
+        before = runs
+    assert before == 48
+
+
 def answered(case, **answers):
     """Findings, by framework and kind."""
     with np.errstate(all="ignore"):
-        stages = references(*case[:6], counts=judging.COUNTS)
+        stages = judging.reference_stages(case)
         wrong, _ = judging.judged(case, answers, stages)
     return [(f.framework, f.array, f.kind) for f in wrong]
 
