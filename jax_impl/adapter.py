@@ -17,7 +17,6 @@ Raises: ValueError, TypeError for unknown layers and precisions, wrong
 # region imports
 import functools
 import inspect
-import itertools
 import pathlib
 import platform
 from typing import NamedTuple
@@ -60,7 +59,7 @@ UNSUPPORTED = {
 }
 LOSSES = ("squared_error", "cross_entropy")
 RULES = ("sgd", "momentum", "adam")
-BUILDS = itertools.count(1)
+SEEN = set()
 # endregion
 
 
@@ -87,10 +86,6 @@ def build(layer, config, params, precision="float32"):
         raise ValueError(
             f"precision expected one of {known}, got {precision!r}"
         )
-    if next(BUILDS) % 32 == 0:
-        # jax 0.10.2: compiling gets slower with all that is kept, 1.5
-        # times in the whole parity run
-        jax.clear_caches()
     make, config = getattr(jax_impl, layer), resolve(config)
     if not inspect.isclass(make):
         check_params(layer, {}, params)
@@ -119,6 +114,7 @@ def run(built, inputs, cotangents=None, compiled=False):
     xs = {n: to_tensor(x, built.precision) for n, x in inputs.items()}
     moving = {n: x for n, x in xs.items() if is_floating(x)}
     fixed = {n: x for n, x in xs.items() if n not in moving}
+    forget(built, xs, compiled)
     wrap = jax.jit if compiled else lambda function: function
 
     def forward(params, moving, fixed):
@@ -140,6 +136,18 @@ def run(built, inputs, cotangents=None, compiled=False):
     for name, grad in (of_inputs | of_params).items():
         results[f"grad.{name}"] = to_numpy(grad)
     return results
+
+
+def forget(built, xs, compiled):
+    """jax 0.10.2: compiling gets slower with all that is kept, 1.5 times
+    in the whole parity run; so no more than 32 runs, not counting those
+    of the same shapes, are."""
+    shapes = {n: x.shape for n, x in (built.params | xs).items()}
+    run = built.name, built.precision, compiled, tuple(shapes.items())
+    if len(SEEN) == 32 and run not in SEEN:
+        jax.clear_caches()
+        SEEN.clear()
+    SEEN.add(run)
 
 
 def train(built, inputs, loss, rule, lr, history=True):

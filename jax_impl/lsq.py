@@ -47,9 +47,8 @@ def lsq_backward(dy, x, step, offset, qmin, qmax):
     inside = (qmin < u) & (u < qmax)
     bound = jnp.clip(u, qmin, qmax)
     d = jnp.where(inside, jnp.round(u) - u, bound)
-    nothing = jnp.zeros_like(dy)
-    dx = jnp.where(inside, dy, nothing)
-    return dx, dy * d, jnp.where(inside, nothing, dy)
+    dx = jnp.where(inside, dy, jnp.zeros_like(dy))
+    return dx, dy * d, dy - dx
 
 
 def push(x, step, offset, qmin, qmax, axis, g):

@@ -23,8 +23,12 @@ BLOCK = 64
 
 # region function
 def rfft(x):
-    re, im = basis(x.shape[-1], numpy.dtype(x.dtype).name)
-    return product(x, re), product(x, im)  # ... F
+    length = x.shape[-1]
+    re, im = basis(length, numpy.dtype(x.dtype).name)
+    zero = np.zeros_like(x[..., :1])  # im X_0 and im X_N/2, NaN or not
+    parts = [zero] if length < 3 else [zero, product(x, im)]
+    parts += [zero] if length % 2 == 0 else []
+    return product(x, re), np.concatenate(parts, axis=-1)  # ... F
 
 
 @functools.lru_cache(maxsize=4)
@@ -34,10 +38,9 @@ def basis(length: int, precision: str):
     n = numpy.arange(length)[:, None]
     f = numpy.arange(length // 2 + 1)
     k = n * f % length  # N F
-    return [
-        np.array(wave[k], precision)
-        for wave in (numpy.cos(angles), -numpy.sin(angles))
-    ]
+    inner = k[:, 1 : (length + 1) // 2]
+    waves = numpy.cos(angles)[k], -numpy.sin(angles)[inner]
+    return [np.array(wave, precision) for wave in waves]
 
 
 def product(x, w):

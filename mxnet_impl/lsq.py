@@ -46,9 +46,8 @@ def lsq_backward(dy, x, step, offset, qmin, qmax):
     u = scaled(x, step, offset)
     inside = (qmin < u) & (u < qmax)
     d = np.where(inside, np.around(u) - u, np.clip(u, qmin, qmax))
-    nothing = np.zeros_like(dy)
-    dx = np.where(inside, dy, nothing)
-    return dx, dy * d, np.where(inside, nothing, dy)
+    dx = np.where(inside, dy, np.zeros_like(dy))
+    return dx, dy * d, dy - dx
 
 
 class LSQRule(Function):

@@ -27,6 +27,7 @@ BELONGS = {
     "test_layers.py": EVERYWHERE,
     "test_ledger.py": (*EVERYWHERE, "tools"),
     "test_misconceptions.py": EVERYWHERE,
+    "test_not_finite.py": EVERYWHERE,
     "test_mutants.py": EVERYWHERE,
     "test_parameters.py": EVERYWHERE,
     "test_qat.py": EVERYWHERE,

@@ -5,44 +5,21 @@ python -m shared_tests.fuzz --fault NAME     plant a fault and find it
 
 hypothesis draws a case: a row (layer, configuration, shapes, precision,
 eager or compiled) and the numbers. The four frameworks compute it at the
-same time, and each array is held against the reference and the sigma of
-that very input (verdict.py, the same 16 as everywhere). A failure is
+same time, and judging.py judges what they answer. A failure is
 shrunk, printed as a row for cases.py and kept in build/fuzz/, where the
 next run starts; it is reported once for each layer, array, framework and
 kind, and the run goes on. Rows come from a pool that changes every ROUND
-cases, since JAX needs seconds for each new shape.
-
-sigma has 48 runs, as in the fixtures, but a case that passes with the sum
-of its first 4 squares divided by 48 passes with all 48: the rest is
-only computed for the others.
-
-What must not be judged, and why:
-- Range. A second float64 run has the range of the working precision: above
-  LARGEST / 256 is inf, below 4 TINY is 0, in every operation. Where
-  that alone moves an element by more than its budget, overflow or
-  underflow decides, in an order that each framework chooses, and the
-  element is left out. So is one without a finite reference where any
-  finite number overflowed: inf - inf is NaN. Everywhere else NaN and
-  infinity must stand just where the reference has them, in all four.
-- A number that rounding can turn into NaN: sigma is NaN there.
-- Codes of `quantize` are defined in the working precision: where noise
-  moves one in the reference, PyTorch's own code is the reference.
-What the reference refuses, all four must refuse, with the same exception.
+cases, since JAX needs a second for each new shape.
 """
 
 import argparse
 import contextlib
-import fnmatch
 import json
-import math
 import pathlib
-import re
-import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
-from typing import NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -52,9 +29,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from pytorch_impl import adapter
-from shared_tests import budget
 from shared_tests.fixture_files import sha256
-from shared_tests.live import Request, Worker, ask_all, reference
+from shared_tests.judging import examine, known
+from shared_tests.live import Request, Worker, ask_all
+from shared_tests.planted import FAULTS, plant
 from shared_tests.random_rows import (
     LAYERS,
     LOW,
@@ -65,51 +43,28 @@ from shared_tests.random_rows import (
 )
 from shared_tests.report import FRAMEWORKS
 from shared_tests.run import ROOT, group, write
-from shared_tests.verdict import TINY, judge
-from shared_tests.verdict import budget as allowed
 from shared_tests.worker import LENGTH, pack, unpack
 
 BUILD = ROOT / "build" / "fuzz"
-ROUND = 100  # cases with one pool of rows
+ROUND = 200  # cases with one pool of rows
 POOL = 12
 SHRINK_SECONDS = 60
-RUNS = (4, 16, budget.RUNS)
-LARGEST = {
-    "float64": float(np.finfo(np.float64).max),
-    "float32": float(np.finfo(np.float32).max),
-    "bfloat16": float(ml_dtypes.finfo(ml_dtypes.bfloat16).max),
-    "float16": 65504.0,
-}
-
-# (layer, array, framework, kind) and why it is as it is; * is anything
-KNOWN = [
-    (
-        *("*", "*", "mxnet", "nan for inf"),
-        "mxnet 1.9.1: np.sum([inf, 1]) is nan, since the sum carries its"
-        " rounding error along, and inf - inf is nan",
-    ),
-]
-
-
-class Finding(NamedTuple):
-    layer: str
-    array: str
-    framework: str
-    kind: str
-    detail: str
-
-    @property
-    def key(self):
-        return self[:4]
 
 
 # --- numbers
 
 
 def draw_pool(dice, layers):
-    """POOL rows, the small ones first: hypothesis shrinks to those."""
-    chosen = (dice.pick(*layers) for _ in range(POOL))
+    """POOL rows, the small ones first: hypothesis shrinks to those.
+
+    Every other pool has a compiled row, the same for each layer always:
+    for new shapes PyTorch would call a C++ compiler, for 10 seconds.
+    """
+    chosen = [dice.pick(*layers) for _ in range(POOL)]
     rows = [draw_row(dice, layer) for layer in chosen]
+    if dice.flip():
+        row = draw_row(Dice(0), chosen[0])
+        rows[0] = row._replace(compiled=True)
     return sorted(rows, key=lambda row: (row.compiled, size_of(row)))
 
 
@@ -192,9 +147,18 @@ def output_of(row):
     return y.shape, y.dtype.kind
 
 
+def requests(pool):
+    """Cases of some rows."""
+    made = [
+        (row, adapter.shapes(row.layer, row.config), *output_of(row))
+        for row in pool
+    ]
+    return case(made)
+
+
 @st.composite
-def requests(draw, pool):
-    row = pool[draw(st.integers(0, len(pool) - 1))]
+def case(draw, made):
+    row, shapes, *y = draw(st.sampled_from(made))
     mood = draw(
         st.sampled_from(["tame"] * 7 + ["wild"] * 2 + ["special"])
     )
@@ -204,10 +168,10 @@ def requests(draw, pool):
 
     inputs = {n: array(spec) for n, spec in row.inputs.items()}
     params = {}
-    for name, shape in adapter.shapes(row.layer, row.config).items():
+    for name, shape in shapes.items():
         step = name.split(".")[-1] in STEPS
         params[name] = array(("step", shape) if step else shape)
-    shape, kind = output_of(row)
+    shape, kind = y
     cotangents = {"y": array(shape)} if kind == "f" else {}
     return Request(
         row.layer,
@@ -218,187 +182,6 @@ def requests(draw, pool):
         row.precision,
         row.compiled,
     )
-
-
-# --- judging
-
-
-class Range(budget.RoundingNoise):
-    """The float64 reference, with the range of a narrower precision."""
-
-    def __init__(self, precision):
-        super().__init__(None)
-        self.small = 4 * TINY[precision]
-        self.large = LARGEST[precision] / 256
-        self.overflowed = False
-
-    def perturb(self, y, noise):
-        for part in y if isinstance(y, list | tuple) else [y]:
-            if part is None:
-                continue
-            if part.is_complex():
-                part = torch.view_as_real(part)
-            part[part.abs() < self.small] = 0
-            beyond = part.abs() > self.large
-            self.overflowed |= bool(part[beyond].isfinite().any())
-            part[beyond] *= torch.inf
-        return y
-
-
-def ranged(request):
-    """What the reference computes in that range; did it overflow?"""
-    mode = Range(request.precision)
-
-    def cut(arrays):
-        wide = {n: np.array(a) for n, a in arrays.items()}
-        for array in wide.values():
-            if array.dtype.kind == "f":
-                array[np.abs(array) < mode.small] = 0
-        return wide
-
-    layer, config, params, inputs, cotangents = request[:5]
-    built = adapter.build(layer, config, cut(params), "float64")
-    with mode:
-        arrays = adapter.run(
-            built, cut(inputs), cut(cotangents) or None
-        )
-    return arrays, mode.overflowed
-
-
-class Sampled(NamedTuple):
-    references: dict
-    sigmas: dict
-    outside: dict  # elements that the range decides
-
-
-def sample(request, runs):
-    with np.errstate(all="ignore"):
-        references, sigmas = reference(*request[:6], runs=runs)
-        try:
-            other, overflowed = ranged(request)
-        except (
-            ValueError
-        ):  # a range of inf is refused, as in the QAT pages
-            other, overflowed = {}, True
-        outside = {}
-        for name, value in references.items():
-            sigma = sigmas[name] * math.sqrt(runs / budget.RUNS)
-            unknown = np.isnan(sigma) & np.isfinite(value)
-            sigmas[name] = np.where(unknown, np.inf, sigma)
-            near = other.get(
-                name, np.full_like(value, np.nan, dtype=float)
-            )
-            same = (near == value) | (np.isnan(near) & np.isnan(value))
-            margin = allowed(sigmas[name], request.precision)
-            outside[name] = ~same & ~(np.abs(near - value) <= margin)
-            if overflowed:
-                outside[name] |= ~np.isfinite(value)
-    return Sampled(references, sigmas, outside)
-
-
-def findings_of(request, framework, answer, sampled, pytorch):
-    """What is wrong with one framework's answer."""
-
-    def found(array, kind, detail):
-        return Finding(request.layer, array, framework, kind, detail)
-
-    if isinstance(answer, str):
-        kind, detail = answer.split(": ", 1)
-        return (
-            [] if kind == "unsupported" else [found("*", kind, detail)]
-        )
-    wrong = []
-    for name in sorted(set(sampled.references) | set(answer)):
-        if name not in answer or name not in sampled.references:
-            where = "result" if name not in answer else "reference"
-            wrong.append(found(name, "missing", f"not in the {where}"))
-            continue
-        value, wanted = answer[name], sampled.references[name]
-        sigma, outside = sampled.sigmas[name], sampled.outside[name]
-        if value.shape == wanted.shape:
-            if wanted.dtype.kind == "i":
-                if isinstance(pytorch, dict):
-                    wanted = np.where(sigma > 0, pytorch[name], wanted)
-                wanted = np.where(outside, value, wanted)
-                wanted = wanted.astype(np.int32)
-            else:
-                wanted = np.where(outside, np.nan, wanted)
-                value = np.where(outside, np.nan, value)
-                value = value.astype(answer[name].dtype)
-        with np.errstate(all="ignore"):
-            verdict = judge(value, wanted, sigma, request.precision)
-        if not verdict.passed:
-            wrong.append(found(name, *kind_of(verdict)))
-    return wrong
-
-
-def kind_of(verdict):
-    """(kind, detail): value, shape, dtype, or such as "nan for inf"."""
-    if verdict.detail.startswith(("shape", "dtype")):
-        return verdict.detail.split()[0], verdict.detail
-    pair = re.search(r"got (\S+), expected (\S+),", verdict.detail)
-    plain = [
-        x if x in ("nan", "inf") else "number" for x in sides(pair)
-    ]
-    same = plain[0] == plain[1]
-    return "value" if same else " for ".join(plain), verdict.detail
-
-
-def sides(pair):
-    return [x.lstrip("-") for x in pair.groups()]
-
-
-def refusals(request, answers, error):
-    """The reference raised: so must all the others."""
-    expected = f"error: {type(error).__name__}: "
-    for framework, answer in answers.items():
-        text = answer if isinstance(answer, str) else "arrays"
-        if not text.startswith((expected, "unsupported")):
-            detail = f"got {text}, the reference raised {error}"
-            kind = "not refused"
-            yield Finding(request.layer, "*", framework, kind, detail)
-
-
-def examine(request, workers):
-    """(findings, elements judged, elements left out) of one case."""
-    first = []
-
-    def meanwhile():
-        try:
-            first.append(sample(request, RUNS[0]))
-        except (ValueError, TypeError) as error:
-            first.append(error)
-
-    answered = ask_all(workers, request, meanwhile=meanwhile)
-    names = [worker.framework for worker in workers]
-    answers = dict(zip(names, answered))
-    (sampled,) = first
-    if isinstance(sampled, Exception):
-        return list(refusals(request, answers, sampled)), 0, 0
-    for runs in RUNS:
-        if runs != RUNS[0]:
-            sampled = sample(request, runs)
-        wrong = [
-            finding
-            for name, answer in answers.items()
-            for finding in findings_of(
-                request, name, answer, sampled, answers.get("pytorch")
-            )
-        ]
-        kinds = {finding.kind for finding in wrong}
-        if not any(k == "value" or " for " in k for k in kinds):
-            break
-    left_out = sum(int(o.sum()) for o in sampled.outside.values())
-    total = sum(r.size for r in sampled.references.values())
-    return wrong, total - left_out, left_out
-
-
-def known(finding):
-    """Why a finding is no news, or None."""
-    for *pattern, reason in KNOWN:
-        if all(map(fnmatch.fnmatch, finding.key, pattern)):
-            return reason
-    return None
 
 
 # --- what is kept, and what is printed
@@ -588,67 +371,6 @@ def fuzz(run, layers, number, done=lambda: False):
             play_round(run, pool, dice.number(0, 2**32), status)
 
 
-# --- planted faults
-
-
-class Fault(NamedTuple):
-    framework: str
-    page: str
-    old: str
-    new: str
-
-
-FAULTS = {
-    "causal": Fault(
-        "jax",
-        "attention",
-        "allowed & jnp.tril(every)",
-        "allowed & jnp.tril(every, 1)",
-    ),
-    "epsilon": Fault(
-        "tf",
-        "rms_norm",
-        "tf.sqrt(mean + eps)",
-        "(tf.sqrt(mean) + eps)",
-    ),
-    "scale": Fault(
-        "mxnet",
-        "attention",
-        "math.sqrt(q.shape[3])",
-        "math.sqrt(q.shape[2])",
-    ),
-    "bias": Fault(
-        "tf",
-        "manual_gradient",
-        "return dx, dweight, tf.reduce_sum(dy, axis=0)",
-        "return dx, dweight, 1.5 * tf.reduce_sum(dy, axis=0)",
-    ),
-    "rounding": Fault(
-        "jax",
-        "fake_quantize",
-        "jnp.round(x * inv)",
-        "jnp.floor(x * inv + 0.5)",
-    ),
-}
-
-
-def plant(fault, folder):
-    """A checkout in folder where that framework has the fault."""
-    name = f"{fault.framework}_impl"
-    shutil.copytree(ROOT / name, folder / name)
-    (folder / "shared_tests").symlink_to(ROOT / "shared_tests")
-    page = folder / name / f"{fault.page}.py"
-    text = page.read_text()
-    if text.count(fault.old) != 1:
-        got = text.count(fault.old)
-        where = f"{name}/{fault.page}.py"
-        raise ValueError(
-            f"{where} expected {fault.old!r} once, got {got}"
-        )
-    page.write_text(text.replace(fault.old, fault.new))
-    return folder
-
-
 def find_fault(
     name, layers, minutes, number, console, frameworks=FRAMEWORKS
 ):
@@ -692,10 +414,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--layers", default=",".join(LAYERS))
+    parser.add_argument("--layers", help="all; those of a fault's page")
     parser.add_argument("--fault", choices=FAULTS)
     args = parser.parse_args()
-    layers = args.layers.split(",")
+    usual = FAULTS[args.fault].layers if args.fault else LAYERS
+    layers = args.layers.split(",") if args.layers else list(usual)
     for layer in layers:
         if layer not in LAYERS:
             want = ", ".join(LAYERS)

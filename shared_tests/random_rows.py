@@ -197,7 +197,7 @@ def pact(dice, layer):
 def lsq(dice, layer):
     shape, axis = tuple(dice.sizes(2, 1)), dice.pick(None, 0, 1)
     config = dict(bits=dice.pick(2, 4, 8), signed=dice.flip())
-    if axis is not None:
+    if axis is not None and shape[axis]:  # no layer has 0 channels
         config |= dict(axis=axis, num_channels=shape[axis])
     return config, dict(x=shape)
 
@@ -239,7 +239,7 @@ def draw_row(dice, layer):
         precision = "float64"
     elif among < 0.35 and layer not in WIDE:
         precision = dice.pick(*LOW)
-    return Row(layer, config, inputs, precision, dice.flip(0.01))
+    return Row(layer, config, inputs, precision)
 
 
 def shape_of(spec):

@@ -4,6 +4,8 @@ A new version that moves a row makes its test fail: then the row, and the
 trick of the page that it explains, can go.
 """
 
+import importlib.util
+
 import numpy as np
 
 from shared_tests.cases import CASES
@@ -107,6 +109,38 @@ def infinite_sum():
         assert np.isinf(total(np.array([1.0, np.inf])))
 
 
+def infinite_transform():
+    """How many parts of the transform are NaN."""
+    x = np.ones(10, np.float32)
+    x[3] = np.inf
+    (name,) = filter(importlib.util.find_spec, TRANSFORMS)
+    transform, wanted = TRANSFORMS[name]
+    y = np.asarray(transform(importlib.import_module(name), x))
+    assert np.isnan([y.real, y.imag]).sum() == wanted
+
+
+TRANSFORMS = {
+    "torch": (lambda torch, x: torch.fft.rfft(torch.tensor(x)), 0),
+    "jax": (lambda jax, x: jax.numpy.fft.rfft(x), 4),
+    "tensorflow": (lambda tf, x: tf.signal.rfft(x), 4),
+}
+
+
+def no_int64():
+    import jax
+    import jax.numpy as jnp
+
+    from jax_impl.grid_linear import grid_linear
+
+    with jax.enable_x64(False):
+        two = jnp.asarray([2**30, 2**30])
+        assert two.dtype == jnp.int32
+        assert jnp.sum(two) == -(2**31)
+    one = jnp.ones((1, 1), jnp.float32)
+    y = grid_linear(one, one, 1e14 * one[0], one[0, 0], one[0])
+    assert jnp.isnan(y).all()
+
+
 def no_fft():
     from mxnet import np
 
@@ -170,9 +204,19 @@ def empty_convolution():
 
 
 DEVIATIONS = {
-    "pytorch": [empty_transform, log_sum_exp, compiled_numpy],
-    "jax": [broadcast_gradient],
-    "tf": [einsum_gradient, float16_sum, empty_convolution],
+    "pytorch": [
+        empty_transform,
+        infinite_transform,
+        log_sum_exp,
+        compiled_numpy,
+    ],
+    "jax": [broadcast_gradient, infinite_transform, no_int64],
+    "tf": [
+        einsum_gradient,
+        float16_sum,
+        empty_convolution,
+        infinite_transform,
+    ],
     "mxnet": [
         where_scalar,
         stale_gradient,

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from rich.console import Console
 
-from shared_tests import cases, fuzz
+from pytorch_impl import adapter
+from shared_tests import cases, fuzz, judging, planted
 from shared_tests.live import Request
-from shared_tests.make_fixtures import draw_array
+from shared_tests.make_fixtures import draw_array, reference
 from shared_tests.run import ROOT
 
 X = np.float32([1.5, -2.0, 0.25])
@@ -25,9 +26,16 @@ def request(layer, x, config=None, params=None, **more):
     return Request(layer, config or {}, *numbers, **more)
 
 
+def sample(case, runs):
+    with np.errstate(all="ignore"):
+        stage = reference(*case[:6], runs=runs)
+        near = judging.ranged(case)
+        return judging.sampled(stage, runs, case.precision, near)
+
+
 def judged(case, arrays, sampled=None):
-    sampled = sampled or fuzz.sample(case, 48)
-    return fuzz.findings_of(case, "jax", arrays, sampled, arrays)
+    sampled = sampled or sample(case, 48)
+    return judging.findings_of(case, "jax", arrays, sampled, arrays)
 
 
 def test_a_planted_fault_is_found():
@@ -37,20 +45,23 @@ def test_a_planted_fault_is_found():
     assert seconds is not None
 
 
-@pytest.mark.parametrize("name", fuzz.FAULTS)
+@pytest.mark.parametrize("name", planted.FAULTS)
 def test_faults_fit_the_pages(name, tmp_path):
-    fault = fuzz.FAULTS[name]
+    fault = planted.FAULTS[name]
+    assert set(fault.layers) <= set(fuzz.LAYERS)
     page = f"{fault.framework}_impl/{fault.page}.py"
-    planted = (fuzz.plant(fault, tmp_path) / page).read_text()
-    assert planted != (ROOT / page).read_text()
+    changed = (planted.plant(fault, tmp_path) / page).read_text()
+    assert changed != (ROOT / page).read_text()
     with pytest.raises(ValueError, match=r"expected .* once, got 0"):
-        fuzz.plant(fault._replace(old="no such text"), tmp_path / "two")
+        planted.plant(
+            fault._replace(old="no such text"), tmp_path / "two"
+        )
 
 
 @pytest.mark.parametrize("layer", fuzz.LAYERS)
 def test_rows_are_valid(layer):
     dice = fuzz.Dice(3)
-    for _ in range(12):
+    for _ in range(100):
         row = fuzz.draw_row(dice, layer)
         shape, kind = fuzz.output_of(row)
         assert kind == ("i" if layer == "quantize" else "f")
@@ -66,7 +77,7 @@ def test_rows_are_valid(layer):
 )
 @given(fuzz.requests(fuzz.draw_pool(fuzz.Dice(4), fuzz.LAYERS)))
 def test_a_printed_row_has_the_same_numbers(case):
-    finding = fuzz.Finding(case.layer, "out.y", "jax", "value", "")
+    finding = judging.Finding(case.layer, "out.y", "jax", "value", "")
     names = vars(cases) | {"__builtins__": {"float": float}}
     rng = np.random.default_rng(0)
     (row,) = eval(fuzz.table_row(case, finding), names)
@@ -120,15 +131,15 @@ def test_the_range_leaves_out_what_overflows():
     params = {"weight": np.ones(3, np.float32)}
     huge = request("RMSNorm", [1e30, 2e30, -1e30], dict(dim=3), params)
     tame = request("RMSNorm", X, dict(dim=3), params)
-    assert fuzz.sample(huge, 4).outside["out.y"].all()
-    assert not fuzz.sample(tame, 4).outside["out.y"].any()
+    assert sample(huge, 4).outside["out.y"].all()
+    assert not sample(tame, 4).outside["out.y"].any()
     wide = huge._replace(precision="float64")
-    assert not fuzz.sample(wide, 4).outside["out.y"].any()
+    assert not sample(wide, 4).outside["out.y"].any()
 
 
 def test_an_infinity_that_goes_in_is_judged():
     case = request("ScaledReLU", [np.inf, np.nan, -1.0])
-    sampled = fuzz.sample(case, 4)
+    sampled = sample(case, 4)
     assert not sampled.outside["out.y"].any()
     y = np.float32([np.inf, np.nan, 0.0])
     right = {"out.y": y, "grad.x": sampled.references["grad.x"]}
@@ -142,9 +153,104 @@ def test_an_infinity_that_goes_in_is_judged():
 
 def test_fewer_runs_never_pass_what_all_would_fail():
     case = request("CenteredLayer", X)
-    few, all_of_them = fuzz.sample(case, 4), fuzz.sample(case, 48)
+    few, all_of_them = sample(case, 4), sample(case, 48)
+    assert any((s > 0).any() for s in few.sigmas.values())
     for name, sigma in all_of_them.sigmas.items():
         assert (few.sigmas[name] <= sigma).all()
+
+
+def test_runs_go_on_where_fewer_stopped():
+    case = request("CenteredLayer", X)
+    counted = [s for _, s in judging.reference_stages(case)]
+    parts, before = [], 0
+    for runs, sigmas in zip(judging.COUNTS, counted):
+        part = runs - before
+        _, alone = reference(*case[:6], seed=before, runs=part)
+        parts.append((part, alone["out.y"]))
+        wanted = sum(n * s**2 for n, s in parts) / runs
+        assert np.allclose(sigmas["out.y"] ** 2, wanted, rtol=1e-12)
+        before = runs
+    assert before == 48
+
+
+def answered(case, **answers):
+    """Findings, by framework and kind."""
+    with np.errstate(all="ignore"):
+        stages = judging.reference_stages(case)
+        wrong, _ = judging.judged(case, answers, stages)
+    return [(f.framework, f.array, f.kind) for f in wrong]
+
+
+def test_a_sum_of_infinity_is_no_news_of_mxnet():
+    """Where the sum has it: not in an element beside it."""
+    case = request("WeightedSum", [[np.inf, 1.0], [1.0, 2.0]])
+    case = case._replace(
+        config=dict(in_features=2),
+        params={"weight": np.ones(2, np.float32)},
+        cotangents={"y": np.float32(1)},
+    )
+    right = {
+        "out.y": np.float32(np.inf),
+        "grad.x": np.ones((2, 2), np.float32),
+        "grad.weight": np.float32([np.inf, 3.0]),
+    }
+    odd = right | {"out.y": np.float32(np.nan)}
+    odd["grad.weight"] = np.float32([np.nan, 3.0])
+    wrong = right | {"grad.weight": np.float32([np.inf, np.nan])}
+    assert answered(case, mxnet=right, jax=right) == []
+    assert answered(case, mxnet=odd) == []
+    assert answered(case, jax=odd) == [
+        ("jax", "grad.weight", "nan for inf"),
+        ("jax", "out.y", "nan for inf"),
+    ]
+    assert answered(case, mxnet=wrong) == [
+        ("mxnet", "grad.weight", "nan for number")
+    ]
+
+
+def test_a_range_that_refuses_excuses_a_refusal():
+    """The scores overflow float32, and an observer wants finite ones."""
+    config = dict(embed_dim=2, num_heads=1)
+    shapes = adapter.shapes("QATMultiHeadAttention", config)
+    huge, one = np.float32(3e38), np.float32(1)
+    params = {n: np.full(s, one) for n, s in shapes.items()}
+    case = Request(
+        "QATMultiHeadAttention",
+        config,
+        params,
+        {"x": np.float32([[[1.0, 0.5], [2.0, 3.0]]])},
+        {"y": np.full((1, 2, 2), one)},
+    )
+    refused = "error: ValueError: observe: x expected finite numbers"
+    assert answered(case, jax=refused) == [("jax", "*", "error")]
+    params["qkv.weight"] = np.full_like(params["qkv.weight"], huge)
+    assert answered(case, jax=refused) == []
+
+
+def test_squares_that_vanish_leave_their_elements_out():
+    x = np.array([1e-190, 3e-190, 7e-190])
+    case = request("CenteredLayer", X, precision="float64")
+    case = case._replace(inputs={"x": x}, cotangents={"y": x})
+    y = x - np.mean(x)
+    near = {"out.y": y * (1 + 1e-15), "grad.x": y}
+    assert answered(case, jax=near) == []
+    case = case._replace(inputs={"x": 1e60 * x})
+    far = near | {"out.y": 1e60 * y * (1 + 1e-12)}
+    assert answered(case, jax=far) == [("jax", "out.y", "value")]
+
+
+def test_compiled_rows_are_few_and_the_same():
+    pools = [
+        fuzz.draw_pool(fuzz.Dice(n), list(fuzz.LAYERS))
+        for n in range(60)
+    ]
+    found = [[row for row in pool if row.compiled] for pool in pools]
+    assert {len(rows) for rows in found} == {0, 1}
+    rows = [row for rows in found for row in rows]
+    assert len({row.layer for row in rows}) > 5
+    assert len({str(row) for row in rows}) == len(
+        {row.layer for row in rows}
+    )
 
 
 def test_what_the_reference_refuses_all_must_refuse():
@@ -155,5 +261,5 @@ def test_what_the_reference_refuses_all_must_refuse():
         "tf": {},
         "mxnet": "crash: s",
     }
-    found = list(fuzz.refusals(case, answers, error))
+    found = list(judging.refusals(case, answers, error))
     assert [f.framework for f in found] == ["tf", "mxnet"]

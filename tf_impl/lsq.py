@@ -45,9 +45,8 @@ def lsq_backward(dy, x, step, offset, qmin, qmax):
     inside = (qmin < u) & (u < qmax)
     bound = tf.clip_by_value(u, qmin, qmax)
     d = tf.where(inside, tf.round(u) - u, bound)
-    nothing = tf.zeros_like(dy)
-    dx = tf.where(inside, dy, nothing)
-    return dx, dy * d, tf.where(inside, nothing, dy)
+    dx = tf.where(inside, dy, tf.zeros_like(dy))
+    return dx, dy * d, dy - dx
 
 
 def lsq_rule(x, step, offset, qmin, qmax, axis, g):

@@ -1,0 +1,52 @@
+"""NaN and infinity stand in the same places in the four."""
+
+import numpy as np
+import pytest
+
+NAN, INF = np.nan, np.inf
+X = np.float32([0.25, 0.5, -1.0, 2.0, 1.5])
+
+
+def spectrum(*x):
+    return "HalfSpectrum", {}, {}, x, np.ones((len(x) // 2 + 1, 2))
+
+
+def quantizer(layer, cotangent, **params):
+    numbers = {n: np.float32(p) for n, p in params.items()}
+    return layer, {}, numbers, X, cotangent
+
+
+# the case, an array of the result, and what it must be
+CASES = {
+    "nan has no imaginary part in coefficient 0": (
+        spectrum(1.0, NAN, 2.0),
+        "out.y",
+        [[NAN, 0.0], [NAN, NAN]],
+    ),
+    "nor has it in a transform of two": (
+        spectrum(NAN, 1.0),
+        "out.y",
+        [[NAN, 0.0], [NAN, 0.0]],
+    ),
+    "nor in a transform of one": (
+        spectrum(NAN),
+        "out.y",
+        [[NAN, 0.0]],
+    ),
+    "the offset of what is inside": (
+        quantizer(
+            "LSQPlus", np.full(5, INF), step=np.float32(9), offset=0
+        ),
+        "grad.offset",
+        NAN,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_where_they_stand(name, adapter):
+    (layer, config, params, x, dy), array, wanted = CASES[name]
+    built = adapter.build(layer, config, params)
+    inputs = {"x": np.float32(x)}
+    found = adapter.run(built, inputs, {"y": np.float32(dy)})[array]
+    np.testing.assert_array_equal(found, np.float32(wanted))
