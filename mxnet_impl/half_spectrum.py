@@ -59,6 +59,6 @@ if __name__ == "__main__":
 
 
 # region what differs here
-# mxnet 1.9.1 has no FFT on the CPU: rfft is the sum itself, as matrix
-# products with a cosine and a sine basis, see fourier.py
+# mxnet 1.9.1 has no FFT on the CPU: rfft is made of short matrix
+# products with cosines and sines, see fourier.py
 # endregion
