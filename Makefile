@@ -17,7 +17,8 @@ CASE ?=
 # What runs `make bench-gpu`: it takes no environment of ours.
 PYTHON ?= python3
 
-# How long `make fuzz` runs, and from which seed; without one, a new one.
+# How long `make fuzz` and `make false-alarms` run; the seed of `make fuzz`:
+# without one, a new one.
 MINUTES ?= 10
 SEED ?=
 
@@ -36,6 +37,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
 .PHONY: compare show alignment memory ledger digits fuzz check mutants bench-gpu
+.PHONY: false-alarms error-budgets
 .PHONY: environments kernels clean $(ENVIRONMENTS:%=test-%)
 
 help: ## this text
@@ -79,6 +81,12 @@ bench-gpu: ## test and time the GPU kernels: PYTHON= one with torch for CUDA
 
 mutants: environments ## seeded faults, which must fail; docs/mutants.md
 	@$(TOOLS) -m shared_tests.mutants
+
+false-alarms: environments ## fresh cases, all right: who is outside? MINUTES=10
+	@.venv/pytorch/bin/python -m shared_tests.false_alarms --minutes "$(MINUTES)"
+
+error-budgets: environments ## the usual criteria beside ours; docs/error-budgets.md
+	@$(TOOLS) -m shared_tests.error_budgets
 
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .

@@ -41,7 +41,7 @@ from shared_tests.random_rows import (
     size_of,
 )
 from shared_tests.report import FRAMEWORKS
-from shared_tests.run import ROOT
+from shared_tests.run import ROOT, write
 from shared_tests.verdict import FACTOR
 from shared_tests.webnn import ulps
 
@@ -283,7 +283,7 @@ def run(minutes, console, folder=FOLDER):
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{digest()}.jsonl"
     lines = read(path)
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write(path, "".join(json.dumps(line) + "\n" for line in lines))
     workers = [Worker(framework) for framework in FRAMEWORKS]
     deadline = time.monotonic() + 60 * minutes
     elements, alarms = totals(lines)
