@@ -127,6 +127,21 @@ def test_an_image_smaller_than_the_kernel(adapter, shape, axis):
         adapter.run(built(adapter, "StandardizedConv2d"), {"x": x})
 
 
+def test_padding_makes_an_image_larger(adapter):
+    """5 rows are needed, 1 is added at each end: 3 are enough."""
+    config = dict(in_channels=2, out_channels=3, kernel_size=5)
+    x = np.ones((1, 2, 2, 8), np.float32)
+    shapes = adapter.shapes("StandardizedConv2d", config)
+    params = {n: np.ones(s, np.float32) for n, s in shapes.items()}
+    layer = adapter.build(
+        "StandardizedConv2d", config | dict(padding=1), params
+    )
+    with refused(ValueError, "H of x expected .* at least 3", "got 2"):
+        adapter.run(layer, {"x": x})
+    taller = np.ones((1, 2, 3, 8), np.float32)
+    assert adapter.run(layer, {"x": taller})["out.y"].shape[2] == 1
+
+
 @pytest.mark.parametrize(
     "layer, change, words",
     [

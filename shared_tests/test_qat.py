@@ -314,6 +314,20 @@ def test_converted_without_a_bias(page, made, tensor, array):
     assert np.array_equal(array(whole(tensor(X))), y)
 
 
+def test_an_empty_batch(page, made, tensor, array):
+    prepare, convert = page("prepare"), page("convert").convert
+    layer = made("qat_linear", "QATLinear", 3, 2)
+    prepare.set_mode(layer, "observe")(tensor(X))
+    prepare.set_mode(layer, "frozen")
+    empty = tensor(np.zeros((4, 0, 3), np.float32))
+    assert array(layer(empty)).shape == (4, 0, 2)
+    whole = convert(layer)
+    total = array(whole.total(empty))
+    assert total.shape == (4, 0, 2) and total.dtype == np.int32
+    assert array(whole(empty)).dtype == np.float32
+    assert array(whole.weight).dtype == np.int8
+
+
 def test_convert_looks_at_the_weights_once_more(
     page, made, tensor, array
 ):
