@@ -46,7 +46,7 @@ from shared_tests.verdict import FACTOR, judge
 from shared_tests.webnn import ulps
 
 FOLDER = ROOT / "build" / "false_alarms"
-SAME, COMPILED = 8, 6
+SAME, COMPILED = 16, 6
 # how long axes are: short where a layer multiplies many of them
 SIDES = {
     "TensorReduction": range(8, 25),
@@ -55,16 +55,16 @@ SIDES = {
     "attention_tiled": range(8, 33),
     "MultiHeadAttention": range(8, 33),
     "QATMultiHeadAttention": range(8, 33),
-    "TransformerClassifier": range(12, 41),
+    "TransformerClassifier": range(8, 25),
     "ManualLinear": range(100, 401),
-    "WeightedSum": range(100, 601),
-    "quantize": range(100, 601),
-    "fake_quantize": range(100, 601),
-    "LSQ": range(100, 601),
-    "LSQPlus": range(100, 601),
+    "WeightedSum": range(150, 651),
+    "quantize": range(150, 651),
+    "fake_quantize": range(150, 651),
+    "LSQ": range(150, 651),
+    "LSQPlus": range(150, 651),
     "QATLinear": range(100, 401),
 }
-USUAL = range(16, 65)
+USUAL = range(20, 73)
 LEAST, TRIES = 30_000, 40  # elements of the inputs; draws to get there
 BINS = 4 * FACTOR  # of |error| / sigma, each a quarter wide
 POSITIVE = ("step", "alpha")
@@ -209,15 +209,19 @@ def examine(number, workers):
 
     found = {}
     for mode, one in modes(request, compiled):
-        answers = ask_all(
-            workers, one, meanwhile=meanwhile, timeout=600
-        )
+        # in float64 the reference is PyTorch's own page
+        asked = [
+            worker
+            for worker in workers
+            if (mode, worker.framework) != ("float64 eager", "pytorch")
+        ]
+        answers = ask_all(asked, one, 600, meanwhile)
         (references, sigmas), allowed = first
         found[mode] = {
             worker.framework: judged(
                 answer, references, sigmas, one.precision, allowed
             )
-            for worker, answer in zip(workers, answers)
+            for worker, answer in zip(asked, answers)
         }
     shapes = {n: list(x.shape) for n, x in request.inputs.items()}
     line = dict(case=number, layer=request.layer, config=request.config)
