@@ -6,11 +6,13 @@ fixtures, but a case that passes with the sum of its first squares divided
 by 48 passes with all 48: the rest is only computed for the others.
 
 What must not be judged, and why:
-- Range. A second float64 run has the range of the working precision: above
-  LARGEST / 256 is inf, below SMALL is 0, in every operation. Where
-  that alone moves an element by more than its budget, overflow or
-  underflow decides, in an order that each framework chooses, and the
-  element is left out. So is one without a finite reference where any
+- Range, and exact ties. A second float64 run has the range of the working
+  precision: above LARGEST / 256 is inf, below SMALL is 0, in every
+  operation; and it rounds every result, so that two large logits may
+  tie, which random noise never makes them do. Where that alone moves an
+  element by more than its budget, overflow, underflow or a tie decides,
+  in an order that each framework chooses, and the element is left out.
+  So is one without a finite reference where any
   finite number overflowed: inf - inf is NaN. Everywhere else NaN and
   infinity must stand just where the reference has them, in all four.
   That run is only made where something is wrong without it. Squares of
@@ -75,10 +77,11 @@ class Finding(NamedTuple):
 
 
 class Range(budget.RoundingNoise):
-    """The float64 reference, with the range of a narrower precision."""
+    """The float64 reference, with a narrower precision's numbers."""
 
     def __init__(self, precision):
         super().__init__(None)
+        self.dtype = getattr(torch, precision)
         self.small = SMALL[precision]
         self.large = LARGEST[precision] / 256
         self.overflowed = False
@@ -93,6 +96,7 @@ class Range(budget.RoundingNoise):
             beyond = part.abs() > self.large
             self.overflowed |= bool(part[beyond].isfinite().any())
             part[beyond] *= torch.inf
+            part.copy_(part.to(self.dtype))
         return y
 
 

@@ -263,3 +263,19 @@ def test_what_the_reference_refuses_all_must_refuse():
     }
     found = list(judging.refusals(case, answers, error))
     assert [f.framework for f in found] == ["tf", "mxnet"]
+
+
+def test_a_tie_that_only_rounding_makes_is_left_out():
+    """Two logits near 1e30 that float32 cannot tell apart."""
+    k = np.float32(1.91 * 2.0**98)
+    k = np.array([k, np.nextafter(k, np.float32(np.inf))])
+    q, v = np.float32(1.1), np.array([1.0, -1.0], "f4")
+    assert k[0] != k[1] and q * k[0] == q * k[1]
+    inputs = dict(q=q.reshape(1, 1, 1, 1))
+    inputs |= dict(k=k.reshape(1, 1, 2, 1), v=v.reshape(1, 1, 2, 1))
+    asked = request("attention", 0)._replace(
+        inputs=inputs, cotangents={}
+    )
+    known = sample(asked, 4)
+    assert abs(known.references["out.y"]) == 1  # one key wins
+    assert known.outside["out.y"].all()
