@@ -227,7 +227,7 @@ def share(ratios, limit=1.0):
     if not ratios:
         return "-"
     percent = 100 * over / len(ratios)
-    return f"{percent:.2g} % ({over:,})" if over else "0"
+    return f"{percent:.3g} % ({over:,})" if over else "0"
 
 
 def criteria_table(found, suite, lines):
