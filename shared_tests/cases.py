@@ -297,6 +297,8 @@ CASES = [
          "even_length many_terms", "the fast algorithm's own length"),
     case("HalfSpectrum", "offset_1e4", {}, dict(x=normal(5, 30, offset=1e4)),
          "offset_1e4", "bin 0 dwarfs the others: their budget grows with it"),
+    case("HalfSpectrum", "offset_long", {}, dict(x=normal(3, 500, offset=17)),
+         "offset_1e4 many_terms", "beside bin 0 plain sums fail, 40 sigma off"),
     case("HalfSpectrum", "non_contiguous", {}, dict(x=normal(5, 12)),
          "non_contiguous", "strides must not matter"),
 
