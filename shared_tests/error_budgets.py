@@ -286,10 +286,16 @@ def summary(lines):
         ),
         default=(0, "-"),
     )
+    undecided = sum(
+        one.get("undecided", 0) for *_, one in answers(lines)
+    )
     return (
         f"{elements:,} comparisons in {arrays:,} arrays of {len(lines):,}"
         f" fresh cases, each with a seed of its own: {alarms} alarms."
-        f" Worst ratio {top:.2f} ({where}). {date.today().isoformat()}."
+        f" Worst ratio {top:.2f} ({where}). Left out: {undecided:,} elements"
+        " without a verdict: noise turns them into NaN, or they are so"
+        " small that their squares leave float64."
+        f" {date.today().isoformat()}."
     )
 
 

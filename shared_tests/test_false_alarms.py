@@ -148,3 +148,24 @@ def test_all_criteria_see_an_answer():
     assert found["rejected"]["abs 1e-5"] == 4
     assert found["rejected"]["onnx"] == 0
     assert found["bins"][-1] == 4 and sum(found["bins"]) == 4
+
+
+def test_where_noise_makes_nan_there_is_no_verdict(monkeypatch):
+    """Such elements are counted apart, and not as comparisons."""
+    request, *_ = false_alarms.request_of(SAME * 2)
+    two = {"out.y": np.ones(2)}, {"out.y": np.array([np.nan, 1.0])}
+    monkeypatch.setattr(false_alarms, "reference", lambda *_, **__: two)
+    references, sigmas = false_alarms.sampled(request, 0)
+    value = {"out.y": np.array([7, 1], "f4")}
+    ulps_of = {"out": 10}
+    found = false_alarms.judged(
+        value, references, sigmas, "float32", ulps_of
+    )
+    assert found["undecided"] == found["elements"] == 1
+    assert found["alarms"] == [] and sum(found["bins"]) == 1
+    assert set(found["rejected"].values()) == {0}
+    value = {"out.y": np.array([1, 7], "f4")}
+    found = false_alarms.judged(
+        value, references, sigmas, "float32", ulps_of
+    )
+    assert len(found["alarms"]) == 1
