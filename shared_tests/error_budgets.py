@@ -293,8 +293,8 @@ def summary(lines):
         f"{elements:,} comparisons in {arrays:,} arrays of {len(lines):,}"
         f" fresh cases, each with a seed of its own: {alarms} alarms."
         f" Worst ratio {top:.2f} ({where}). Left out: {undecided:,} elements"
-        " without a verdict: noise turns them into NaN, or they are so"
-        " small that their squares leave float64."
+        " where the budget has no verdict, since overflow or underflow"
+        " decides or since noise turns them into NaN."
         f" {date.today().isoformat()}."
     )
 

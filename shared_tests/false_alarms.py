@@ -29,7 +29,7 @@ import torch
 from rich.console import Console
 
 from pytorch_impl import adapter
-from shared_tests import criteria
+from shared_tests import criteria, judging
 from shared_tests.fixture_files import sha256
 from shared_tests.live import Request, Worker, ask_all, reference
 from shared_tests.random_rows import (
@@ -42,7 +42,7 @@ from shared_tests.random_rows import (
 )
 from shared_tests.report import FRAMEWORKS
 from shared_tests.run import ROOT, write
-from shared_tests.verdict import FACTOR, judge
+from shared_tests.verdict import FACTOR, budget, judge
 from shared_tests.webnn import ulps
 
 FOLDER = ROOT / "build" / "false_alarms"
@@ -158,7 +158,9 @@ def modes(request, compiled):
         )
 
 
-def judged(answer, references, sigmas, precision, ulps_of):
+def judged(
+    answer, references, sigmas, precision, ulps_of, outside=None
+):
     """What the budget and the other criteria say of one answer."""
     found = dict(elements=0, arrays=0, worst=0.0, at="", alarms=[])
     found["undecided"] = 0
@@ -176,8 +178,11 @@ def judged(answer, references, sigmas, precision, ulps_of):
         open_ = np.isinf(sigmas[name])
         if precision == "float64":
             open_ = open_ | ((wanted != 0) & (np.abs(wanted) < SMALL))
-        sigma = np.where(open_, np.inf, sigmas[name])
-        against = wanted, sigma, precision
+        if outside:
+            open_ = open_ | outside[name]
+        if open_.any() and value.shape == wanted.shape:
+            value, wanted = without(open_, value, wanted)
+        against = wanted, sigmas[name], precision
         found["elements"] += int(wanted.size - open_.sum())
         found["undecided"] += int(open_.sum())
         found["arrays"] += 1
@@ -218,6 +223,34 @@ def sampled(request, number):
     return references, sigmas
 
 
+def without(where, value, wanted):
+    """Both, equal in the elements that are left out."""
+    if wanted.dtype.kind in "iub":
+        return value, np.where(where, value, wanted).astype(
+            wanted.dtype
+        )
+    kept = np.where(where, np.nan, value).astype(value.dtype)
+    return kept, np.where(where, np.nan, wanted)
+
+
+def verdicts(workers, answers, against):
+    return {
+        worker.framework: judged(answer, *against)
+        for worker, answer in zip(workers, answers)
+    }
+
+
+def range_decides(request, references, sigmas):
+    """{array: where}: overflow or underflow, as in judging.py."""
+    near = judging.ranged(request)
+    return {
+        name: judging.beyond(
+            value, name, budget(sigmas[name], request.precision), *near
+        )
+        for name, value in references.items()
+    }
+
+
 def examine(number, workers):
     """The line of one case."""
     request, compiled, drawn = request_of(number)
@@ -239,13 +272,11 @@ def examine(number, workers):
             if (mode, worker.framework) != ("float64 eager", "pytorch")
         ]
         answers = ask_all(asked, one, 600, meanwhile)
-        (references, sigmas), allowed = first
-        found[mode] = {
-            worker.framework: judged(
-                answer, references, sigmas, one.precision, allowed
-            )
-            for worker, answer in zip(asked, answers)
-        }
+        against = *first[0], one.precision, first[1]
+        found[mode] = verdicts(asked, answers, against)
+        if any(one["alarms"] for one in found[mode].values()):
+            left = range_decides(one, *first[0])
+            found[mode] = verdicts(asked, answers, (*against, left))
     shapes = {n: list(x.shape) for n, x in request.inputs.items()}
     line = dict(case=number, layer=request.layer, config=request.config)
     return line | dict(shapes=shapes, **drawn, modes=found)
@@ -258,11 +289,10 @@ def digest():
         for framework in FRAMEWORKS
         for path in sorted((ROOT / f"{framework}_impl").glob("*.py"))
     )
-    here = ROOT / "shared_tests"
-    judge = ("budget.py", "verdict.py", "random_rows.py", "criteria.py")
-    own = [
-        here / name for name in (*judge, "webnn.py", "false_alarms.py")
-    ]
+    names = (
+        "budget verdict judging criteria webnn random_rows false_alarms"
+    )
+    own = (ROOT / "shared_tests" / f"{n}.py" for n in names.split())
     return sha256(b"".join(p.read_bytes() for p in (*pages, *own)))[:12]
 
 

@@ -169,3 +169,22 @@ def test_where_noise_makes_nan_there_is_no_verdict(monkeypatch):
         value, references, sigmas, "float32", ulps_of
     )
     assert len(found["alarms"]) == 1
+
+
+def test_overflow_is_no_alarm(monkeypatch):
+    """1e30 times 1e30: float32 ends before, and all say infinity."""
+    big = np.full((2, 2), 1e30, "f4")
+    one = false_alarms.Request(
+        "ScaledReLU", dict(scale=1e30), {}, dict(x=big), dict(y=big)
+    )
+    drawn = one, False, dict(scale=1.0, offset=0.0)
+    monkeypatch.setattr(false_alarms, "request_of", lambda _: drawn)
+    modes = false_alarms.examine(0, [Local("jax")])["modes"]
+    found = modes["float32 eager"]["jax"]
+    assert found["alarms"] == [] and found["undecided"] == 8
+    assert modes["float64 eager"]["jax"]["undecided"] == 0
+    right = one._replace(config=dict(scale=2.0))
+    near = false_alarms.range_decides(
+        right, *false_alarms.sampled(right, 0)
+    )
+    assert not any(where.any() for where in near.values())
