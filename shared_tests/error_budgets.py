@@ -121,30 +121,37 @@ def measure_all():
         list(pool.map(one, FRAMEWORKS))
 
 
-def worst(row, criterion):
-    """Over all arrays of all cases of one fault."""
-    return max(
-        (
-            ratios[criterion]
-            for arrays in row["found"].values()
-            for ratios in arrays.values()
-        ),
-        default=0.0,
-    )
-
-
 def faults():
-    """{(framework, fault): {criterion: worst ratio}}"""
+    """{(framework, fault): {criterion: [(without, with the fault)]}}
+
+    The worst ratios of every array of the cases that it was shown.
+    """
     found = {}
     for framework in FRAMEWORKS:
         rows = read(framework)
-        for name, key, *_ in orders(framework):
-            if name != STRAIGHT and key in rows:
+        (_, key, *_), *rest = orders(framework)
+        if key not in rows:
+            continue
+        right = rows[key]["found"]
+        for name, key, *_ in rest:
+            if key in rows:
                 found[framework, name] = {
-                    criterion: worst(rows[key], criterion)
+                    criterion: [
+                        (
+                            right[case][array][criterion],
+                            ratio[criterion],
+                        )
+                        for case, arrays in rows[key]["found"].items()
+                        for array, ratio in arrays.items()
+                    ]
                     for criterion in NAMES
                 }
     return found
+
+
+def missed(pairs, factor=1.0):
+    """No array fails that does not fail without the fault."""
+    return not any(good <= factor < bad for good, bad in pairs)
 
 
 def straight():
@@ -235,11 +242,11 @@ def criteria_table(found, suite, lines):
     modes = ["float32 eager", "float64 eager", "16 bits eager"]
     rows = []
     for name in NAMES:
-        missed = sum(ratios[name] <= 1 for ratios in found.values())
+        count = sum(missed(pairs[name]) for pairs in found.values())
         rows.append(
             [
                 TITLES[name],
-                f"{missed} of {len(found)}",
+                f"{count} of {len(found)}",
                 share(suite[name]),
                 *(share(trial.get(m, {}).get(name, [])) for m in modes),
             ]
@@ -255,13 +262,12 @@ def missed_table(found):
     for fault in named_faults.FAULTS:
         cells = []
         for name in NAMES:
-            missed = [
-                framework
+            count = sum(
+                missed(found[framework, fault.name][name])
                 for framework in FRAMEWORKS
-                if found.get((framework, fault.name), {}).get(name, 9)
-                <= 1
-            ]
-            cells.append(str(len(missed)) if missed else "")
+                if (framework, fault.name) in found
+            )
+            cells.append(str(count) if count else "")
         if any(cells):
             rows.append([fault.name, *cells])
     return table(
@@ -371,15 +377,18 @@ def plot_criteria(found, lines, path):
     """False alarms against missed faults; each line scales a tolerance."""
     trial = peaks(lines).get("float32 eager", {n: [1] for n in NAMES})
     figure, axis = pyplot().subplots(figsize=(8, 5))
-    factors = np.logspace(-3, 5, 400)
+    factors = np.logspace(-3, 5, 160)
     for number, name in enumerate(NAMES):
         alarms = np.sort(trial[name])
-        errors = np.sort([ratios[name] for ratios in found.values()])
+        every = [pairs[name] for pairs in found.values()]
 
-        def curve(f, alarms=alarms, errors=errors):
+        def curve(f, alarms=alarms, every=every):
             over = len(alarms) - np.searchsorted(alarms, f, "right")
-            under = np.searchsorted(errors, f, "right")
-            return 100 * over / len(alarms), 100 * under / len(errors)
+            under = [
+                np.mean([missed(pairs, one) for pairs in every])
+                for one in np.atleast_1d(f)
+            ]
+            return 100 * over / len(alarms), 100 * np.array(under)
 
         color = "k" if name == "budget" else f"C{number}"
         wide = 2.5 if name == "budget" else 1

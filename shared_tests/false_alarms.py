@@ -241,14 +241,16 @@ def verdicts(workers, answers, against):
 
 
 def range_decides(request, references, sigmas):
-    """{array: where}: overflow or underflow, as in judging.py."""
-    near = judging.ranged(request)
-    return {
-        name: judging.beyond(
-            value, name, budget(sigmas[name], request.precision), *near
-        )
-        for name, value in references.items()
-    }
+    """{array: where}: overflow, underflow or a tie, as in judging.py.
+
+    Codes are defined in the working precision, in which that run rounds.
+    """
+    near, found = judging.ranged(request), {}
+    for name, value in references.items():
+        margin = budget(sigmas[name], request.precision)
+        margin = margin if value.dtype.kind == "f" else 0.0
+        found[name] = judging.beyond(value, name, margin, *near)
+    return found
 
 
 def examine(number, workers):

@@ -76,7 +76,7 @@ def test_the_page(measured):
 
 
 def test_who_misses_what(measured):
-    """Missed: three of the others, and none by the budget."""
+    """Missed by four of the others, and not by the budget."""
     found = error_budgets.faults()
     lines, suite = error_budgets.alarm_lines(), error_budgets.straight()
     rows = error_budgets.criteria_table(found, suite, lines).split("\n")
@@ -84,7 +84,8 @@ def test_who_misses_what(measured):
         zip(NAMES, [row.strip("| ").split(" | ") for row in rows[2:]])
     )
     missed = {name for name in NAMES if cells[name][1] == "1 of 1"}
-    assert missed == {"abs 1e-5", "assert_close", "onnx"}
+    # jax rejects the array without the fault, too: that finds nothing
+    assert missed == {"abs 1e-5", "assert_close", "onnx", "jax"}
     assert cells["budget"][1:4] == ["0 of 1", "0", "25 % (2)"]
     assert cells["jax"][2] == "100 % (1)"
     assert cells["onnx"][3] == "50 % (4)"
