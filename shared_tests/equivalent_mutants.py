@@ -50,7 +50,6 @@ mxnet :: pact.py :: inside = np.minimum(np.maximum(x, 0 * alpha), alpha) :: np.m
 pytorch :: pact.py :: inside = torch.minimum(torch.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 / alpha :: 0 either way: alpha is positive, or NaN
 pytorch :: pact.py :: inside = torch.minimum(torch.maximum(x, 0 * alpha), alpha) :: torch.maximum(x, 0 * alpha) -> x :: the code is clipped too
 pytorch :: pact.py :: inside = torch.minimum(torch.maximum(x, 0 * alpha), alpha) :: torch.minimum(torch.maximum(x, 0 * alpha), alpha) -> torch.maximum(x, 0 * alpha) :: the code is clipped too
-mxnet :: pact.py :: levels = code_range(*self.options[:2])[1] :: 2 -> 3 :: the third option is None, not narrow
 pytorch :: pact.py :: levels = code_range(*self.options[:2])[1] :: 2 -> 3 :: the third option is None, not narrow
 pytorch :: pact.py :: return self.alpha * (1 / code_range(*self.options[:2])[1]) :: 2 -> 3 :: the third option is None, not narrow
 mxnet :: pact.py :: step = np.where(alpha > 0, step, step * np.nan) :: alpha > 0 -> alpha >= 0 :: nothing is compiled: a step that is not positive raises before

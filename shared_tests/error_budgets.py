@@ -154,6 +154,19 @@ def missed(pairs, factor=1.0):
     return not any(good <= factor < bad for good, bad in pairs)
 
 
+def showing(found):
+    """{criterion: arrays that show a fault}, and those of any of them."""
+    count, any_ = Counter(), 0
+    for pairs in found.values():
+        shown = {
+            name: [good <= 1 < bad for good, bad in pairs[name]]
+            for name in NAMES
+        }
+        count.update({name: sum(each) for name, each in shown.items()})
+        any_ += sum(map(any, zip(*shown.values())))
+    return count, any_
+
+
 def straight():
     """{criterion: ratio of every array} of the cases without a fault."""
     found = {name: [] for name in NAMES}
@@ -240,6 +253,7 @@ def share(ratios, limit=1.0):
 def criteria_table(found, suite, lines):
     trial = peaks(lines)
     modes = ["float32 eager", "float64 eager", "16 bits eager"]
+    shown, any_ = showing(found)
     rows = []
     for name in NAMES:
         count = sum(missed(pairs[name]) for pairs in found.values())
@@ -247,11 +261,13 @@ def criteria_table(found, suite, lines):
             [
                 TITLES[name],
                 f"{count} of {len(found)}",
+                f"{100 * shown[name] / max(any_, 1):.1f} % of {any_:,}",
                 share(suite[name]),
                 *(share(trial.get(m, {}).get(name, [])) for m in modes),
             ]
         )
-    head = "criterion|faults missed|correct arrays rejected: the cases"
+    head = "criterion|faults missed|arrays in which a fault shows"
+    head += "|correct arrays rejected: the cases"
     head += "|fresh, float32|fresh, float64|fresh, 16 bits"
     return table(head.split("|"), rows)
 

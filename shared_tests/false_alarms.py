@@ -20,6 +20,7 @@ and after a change of the pages or the budget everything is asked anew.
 """
 
 import argparse
+import itertools
 import json
 import sys
 import time
@@ -308,6 +309,11 @@ def read(path):
     return [json.loads(line) for line in whole.splitlines()]
 
 
+def first_missing(lines):
+    done = {line["case"] for line in lines}
+    return next(n for n in itertools.count() if n not in done)
+
+
 def totals(lines):
     """(comparisons, alarms) of some lines."""
     found = [
@@ -334,7 +340,7 @@ def run(minutes, console, folder=FOLDER):
     try:
         with console.status("") as status:
             while time.monotonic() < deadline:
-                number = len(lines)
+                number = first_missing(lines)
                 status.update(
                     f"case {number}, {elements:.3g} comparisons, {alarms}"
                     f" alarms, {row_of(number).layer}"

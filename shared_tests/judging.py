@@ -86,6 +86,16 @@ class Range(budget.RoundingNoise):
         self.large = LARGEST[precision] / 256
         self.overflowed = False
 
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        """Constants, such as 1 / levels, are rounded as well."""
+        args = tuple(
+            float(torch.tensor(a, dtype=self.dtype))
+            if isinstance(a, float)
+            else a
+            for a in args
+        )
+        return super().__torch_dispatch__(func, types, args, kwargs)
+
     def perturb(self, y, noise):
         for part in y if isinstance(y, list | tuple) else [y]:
             if part is None:

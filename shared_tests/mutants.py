@@ -44,7 +44,13 @@ from shared_tests.cases import CASES
 from shared_tests.conftest import BELONGS, FRAMEWORKS
 from shared_tests.equivalent_mutants import EQUIVALENT
 from shared_tests.fixture_files import sha256
-from shared_tests.mutant_worker import ALLOWED, SLOW, enclosing
+from shared_tests.mutant_worker import (
+    ALLOWED,
+    FEW,
+    MANY,
+    SLOW,
+    enclosing,
+)
 from shared_tests.run import ROOT, write
 
 FOLDER = ROOT / "build" / "mutants"
@@ -590,6 +596,8 @@ def document(found, seconds):
         summary=summary(found),
         spent=spent,
         slow=SLOW,
+        few=FEW,
+        many=MANY,
         allowed=ALLOWED,
         named=named_table(found),
         pages=table(
@@ -642,15 +650,20 @@ branches that end in one, and `check_*`, which the tests of bad input see to.
 
 {summary}
 
-Tests are shown the nearest first, for at most {allowed:.0f} seconds of the
-processor for each fault, and without those that take more than {slow:.0f}; a
-survivor is one of those. Minutes spent by each framework's process: {spent}.
+First come the {few[0]} nearest cases in float64 and {few[1]} in each other
+precision, those before all that killed a fault of the same function, in any
+framework; then tests, the nearest first, for at most {allowed:.0f} seconds of
+the processor, without those that take more than {slow:.0f}; then up to
+{many[0]} cases, a compiled one, and the comparison of the pages with each
+other, which sees a default that differs. What is left is a survivor. Minutes
+spent by each framework's process: {spent}.
+
 "Tried" below "made" means that the run was stopped, and "not tested yet" that
-no case sees these faults, and that the tests have not been asked: they count
-against the percentage, which is then a lower bound. The order is by a hash:
-what was tried is a fair sample, and `make mutants` goes on. "Seen by cases"
-counts the faults that met the cases, equivalent ones among them, without the
-tests.
+the first cases do not see these faults, and that nothing else was asked: they
+count against the percentage, which is then a lower bound. The order is by a
+hash: what was tried is a fair sample, and `make mutants` goes on. "Seen by
+cases" counts the faults that the cases killed of all that met them, equivalent
+ones among those.
 
 ## Named faults
 

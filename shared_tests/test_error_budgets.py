@@ -86,8 +86,10 @@ def test_who_misses_what(measured):
     missed = {name for name in NAMES if cells[name][1] == "1 of 1"}
     # jax rejects the array without the fault, too: that finds nothing
     assert missed == {"abs 1e-5", "assert_close", "onnx", "jax"}
-    assert cells["budget"][1:4] == ["0 of 1", "0", "25 % (2)"]
-    assert cells["jax"][2] == "100 % (1)"
-    assert cells["onnx"][3] == "50 % (4)"
+    assert cells["budget"][1:3] == ["0 of 1", "100.0 % of 1"]
+    assert cells["budget"][3:5] == ["0", "25 % (2)"]
+    assert cells["onnx"][2] == "0.0 % of 1"
+    assert cells["jax"][3] == "100 % (1)"
+    assert cells["onnx"][4] == "50 % (4)"
     table = error_budgets.missed_table(found)
     assert FAULTS[0].name in table
