@@ -87,6 +87,7 @@ mxnet :: lsq.py :: inv = 1 / np.where(step > 0, step, step * np.nan) :: step * n
 mxnet :: lsq.py :: inv = 1 / np.where(step > 0, step, step * np.nan) :: step * np.nan -> step :: nothing is compiled: a step that is not positive raises before
 mxnet :: fourier.py :: few = [p for p in range(2, RADIX + 1) if length % p == 0] :: RADIX + 1 -> RADIX - 1 :: another factor of the same length
 mxnet :: fourier.py :: few = [p for p in range(2, RADIX + 1) if length % p == 0] :: 2 -> 3 :: another factor of the same length
+jax :: fake_quantize.py :: inv = 1 / scale :: divides by the scale :: XLA multiplies by the reciprocal on a CPU: docs/deviations.md, scalar_division
 """
 
 EQUIVALENT = {

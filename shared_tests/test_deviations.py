@@ -141,6 +141,18 @@ def no_int64():
     assert jnp.isnan(y).all()
 
 
+def scalar_division():
+    import jax.numpy as jnp
+
+    x = np.arange(1, 1000, dtype=np.float32)
+    third = np.float32(1 / 3)
+    y = np.asarray(jnp.asarray(x) / jnp.asarray(third))
+    assert np.array_equal(y, x * (1 / third))
+    assert not np.array_equal(y, x / third)
+    each = jnp.full(x.shape, third)
+    assert np.array_equal(np.asarray(jnp.asarray(x) / each), x / third)
+
+
 def no_fft():
     from mxnet import np
 
@@ -210,7 +222,12 @@ DEVIATIONS = {
         log_sum_exp,
         compiled_numpy,
     ],
-    "jax": [broadcast_gradient, infinite_transform, no_int64],
+    "jax": [
+        broadcast_gradient,
+        infinite_transform,
+        no_int64,
+        scalar_division,
+    ],
     "tf": [
         einsum_gradient,
         float16_sum,
