@@ -145,12 +145,12 @@ def scalar_division():
     import jax.numpy as jnp
 
     x = np.arange(1, 1000, dtype=np.float32)
-    third = np.float32(1 / 3)
-    y = np.asarray(jnp.asarray(x) / jnp.asarray(third))
-    assert np.array_equal(y, x * (1 / third))
-    assert not np.array_equal(y, x / third)
-    each = jnp.full(x.shape, third)
-    assert np.array_equal(np.asarray(jnp.asarray(x) / each), x / third)
+    step = np.float32(0.333)
+    y = np.asarray(jnp.asarray(x) / jnp.asarray(step))
+    assert np.array_equal(y, x * (1 / step))
+    assert not np.array_equal(y, x / step)
+    each = jnp.full(x.shape, step)
+    assert np.array_equal(np.asarray(jnp.asarray(x) / each), x / step)
 
 
 def no_fft():
