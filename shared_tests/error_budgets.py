@@ -14,17 +14,22 @@ build/false_alarms/ are added up, and the page is written.
 import argparse
 import json
 import math
+import subprocess
 import sys
 from collections import Counter
+from concurrent import futures
 from datetime import date
 
 import numpy as np
+from rich.progress import Progress
 
 from shared_tests import mutants, mutate, named_faults
 from shared_tests.criteria import NAMES
+from shared_tests.mutants import table
 from shared_tests.parity import environment_error, python_of
+from shared_tests.random_rows import LOW
 from shared_tests.report import FRAMEWORKS
-from shared_tests.run import ROOT, write
+from shared_tests.run import ROOT, json_lines, write
 
 FOLDER = ROOT / "build" / "criteria"
 ALARMS = ROOT / "build" / "false_alarms"
@@ -64,10 +69,7 @@ def orders(framework):
 
 
 def read(framework):
-    """{key: row}, the last of each."""
-    path = FOLDER / f"{framework}.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {row["key"]: row for row in map(json.loads, lines)}
+    return mutants.read_rows(framework, FOLDER)
 
 
 def measure(framework, tolerances, advance):
@@ -95,11 +97,6 @@ def measure(framework, tolerances, advance):
 
 
 def measure_all():
-    import subprocess
-    from concurrent import futures
-
-    from rich.progress import Progress
-
     FOLDER.mkdir(parents=True, exist_ok=True)
     tolerances = FOLDER / "webnn.json"
     command = [python_of("pytorch"), "-m", "shared_tests.webnn"]
@@ -185,13 +182,9 @@ def straight():
 
 def alarm_lines():
     """The lines of the latest run, and of those with its digest."""
-    paths = sorted(
-        ALARMS.glob("*.jsonl"), key=lambda p: p.stat().st_mtime
-    )
-    if not paths:
-        return []
-    text = paths[-1].read_text().rpartition("\n")[0]
-    return [json.loads(line) for line in text.splitlines()]
+    paths = ALARMS.glob("*.jsonl")
+    latest = max(paths, key=lambda p: p.stat().st_mtime, default=None)
+    return json_lines(latest) if latest else []
 
 
 def answers(lines):
@@ -206,11 +199,7 @@ def answers(lines):
 def short(mode):
     """Both of 16 bits are one column."""
     precision, how = mode.split()
-    return (
-        mode
-        if precision.startswith("float3")
-        else (mode if precision == "float64" else f"16 bits {how}")
-    )
+    return f"16 bits {how}" if precision in LOW else mode
 
 
 def peaks(lines):
@@ -223,22 +212,7 @@ def peaks(lines):
     return found
 
 
-def rejected(lines):
-    """{mode: {criterion: elements outside}}, {mode: elements}"""
-    found, every = {}, Counter()
-    for _, mode, _, one in answers(lines):
-        kept = found.setdefault(short(mode), Counter())
-        kept.update(one["rejected"])
-        every[short(mode)] += one["elements"]
-    return found, every
-
-
 # --- the page
-
-
-def table(head, rows):
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(r)} |" for r in rows)])
 
 
 def share(ratios, limit=1.0):

@@ -30,19 +30,13 @@ import torch
 from rich.console import Console
 
 from pytorch_impl import adapter
-from shared_tests import criteria, judging
+from shared_tests import criteria, judging, random_rows
 from shared_tests.fixture_files import sha256
 from shared_tests.live import Request, Worker, ask_all, reference
-from shared_tests.random_rows import (
-    LAYERS,
-    LOW,
-    Dice,
-    draw_row,
-    shape_of,
-    size_of,
-)
+from shared_tests.make_fixtures import exact
+from shared_tests.random_rows import LOW, Dice, draw_row, shape_of
 from shared_tests.report import FRAMEWORKS
-from shared_tests.run import ROOT, write
+from shared_tests.run import ROOT, json_lines, write
 from shared_tests.verdict import FACTOR, budget, judge
 from shared_tests.webnn import ulps
 
@@ -69,12 +63,11 @@ USUAL = range(20, 73)
 LEAST, TRIES = 30_000, 40  # elements of the inputs; draws to get there
 BINS = 4 * FACTOR  # of |error| / sigma, each a quarter wide
 POSITIVE = ("step", "alpha")
-SMALL = 2.0**-480  # below, the squares of budget.py leave float64
 
 
 def row_of(number):
     """The layer and the shapes of a case; SAME cases share them."""
-    shapes, names = number // SAME, list(LAYERS)
+    shapes, names = number // SAME, list(random_rows.LAYERS)
     layer = names[shapes % len(names)]
     compiled = shapes % COMPILED == 0
     # the compiled ones come again, so that what was compiled is kept
@@ -83,7 +76,10 @@ def row_of(number):
     drawn = (
         draw_row(Dice([*seed, n], sides), layer) for n in range(TRIES)
     )
-    row = next((row for row in drawn if size_of(row) >= LEAST), None)
+    row = next(
+        (row for row in drawn if random_rows.size_of(row) >= LEAST),
+        None,
+    )
     row = row or draw_row(Dice([*seed, 0], sides), layer)
     return row._replace(compiled=compiled)
 
@@ -108,7 +104,7 @@ def request_of(number):
             return rng.integers(-9, 10, shape, dtype=np.int32)
         else:
             drawn = scale * rng.uniform(0.02, 1, shape)
-        return exact(drawn, row.precision)
+        return exact(drawn, low)
 
     inputs = {n: array(s, scale, offset) for n, s in row.inputs.items()}
     params = {}
@@ -140,15 +136,6 @@ def request_of(number):
     return request, row.compiled, dict(scale=scale, offset=offset)
 
 
-def exact(array, precision):
-    """As float32, and exact in the precision."""
-    if precision in LOW:  # 8 significant bits
-        mantissa, exponent = np.frexp(array)
-        array = np.ldexp(np.round(mantissa * 256) / 256, exponent)
-        array = np.round(array * 2**24) / 2**24
-    return np.asarray(array, np.float32)
-
-
 def modes(request, compiled):
     """(name, request) of each way in which a case is computed."""
     yield f"{request.precision} eager", request
@@ -168,19 +155,21 @@ def judged(
     found = dict(elements=0, arrays=0, worst=0.0, at="", alarms=[])
     found["undecided"] = 0
     count = np.zeros(BINS + 1, int)
-    rejected = dict.fromkeys(criteria.NAMES, 0)
     peaks = {name: [] for name in criteria.NAMES}
     if isinstance(answer, str):
         if not answer.startswith("unsupported"):
             found["alarms"].append(answer)
-        return found | dict(bins=[], rejected=rejected, peaks=peaks)
+        return found | dict(bins=[], peaks=peaks)
     if answer.keys() != references.keys():
         found["alarms"].append(f"arrays {sorted(answer)}")
     for name in sorted(answer.keys() & references.keys()):
         value, wanted = answer[name], references[name]
         open_ = np.isinf(sigmas[name])
         if precision == "float64":
-            open_ = open_ | ((wanted != 0) & (np.abs(wanted) < SMALL))
+            open_ = open_ | (
+                (wanted != 0)
+                & (np.abs(wanted) < judging.SMALL["float64"])
+            )
         if outside:
             open_ = open_ | outside[name]
         if open_.any() and value.shape == wanted.shape:
@@ -199,7 +188,6 @@ def judged(
         each = criteria.elements(value, *against, ulps_of[side])
         for criterion, ratios in each.items():
             ratios[open_] = 0
-            rejected[criterion] += int((ratios > 1).sum())
             peak = min(float(ratios.max()), 1e99)
             peaks[criterion].append(float(f"{peak:.3g}"))
         where = np.minimum(each["budget"] * BINS, BINS)[~open_].astype(
@@ -208,22 +196,20 @@ def judged(
         count += np.bincount(where.ravel(), minlength=BINS + 1)
         if peaks["budget"][-1] > found["worst"]:
             found |= dict(worst=peaks["budget"][-1], at=name)
-    return found | dict(
-        bins=count.tolist(), rejected=rejected, peaks=peaks
-    )
+    return found | dict(bins=count.tolist(), peaks=peaks)
 
 
 def sampled(request, number):
     """Reference and sigma, infinite where noise can turn it into NaN.
 
     Logits of 1e10, say, whose noise is in the hundreds: there the budget
-    has no verdict, and no element is counted; nor below SMALL.
+    has no verdict, and no element is counted; nor below judging.SMALL.
     """
     references, sigmas = reference(*request[:6], seed=number)
-    for name, sigma in sigmas.items():
-        unknown = np.isnan(sigma) & np.isfinite(references[name])
-        sigmas[name] = np.where(unknown, np.inf, sigma)
-    return references, sigmas
+    return references, {
+        name: judging.usable(sigma, references[name])
+        for name, sigma in sigmas.items()
+    }
 
 
 def without(where, value, wanted):
@@ -301,14 +287,6 @@ def digest():
     return sha256(b"".join(p.read_bytes() for p in (*pages, *own)))[:12]
 
 
-def read(path):
-    """The lines of earlier runs, without one that was cut off."""
-    if not path.exists():
-        return []
-    whole = path.read_text().rpartition("\n")[0]
-    return [json.loads(line) for line in whole.splitlines()]
-
-
 def first_missing(lines):
     done = {line["case"] for line in lines}
     return next(n for n in itertools.count() if n not in done)
@@ -332,7 +310,7 @@ def run(minutes, console, folder=FOLDER):
     """Cases until the time is up; all lines there are."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{digest()}.jsonl"
-    lines = read(path)
+    lines = json_lines(path)
     write(path, "".join(json.dumps(line) + "\n" for line in lines))
     workers = [Worker(framework) for framework in FRAMEWORKS]
     deadline = time.monotonic() + 60 * minutes

@@ -161,13 +161,18 @@ def sampled(stage, runs, precision, near=None):
     sigmas, outside = dict(sigmas), {}
     for name, value in references.items():
         sigma = sigmas[name] * math.sqrt(runs / budget.RUNS)
-        unknown = np.isnan(sigma) & np.isfinite(value)
-        sigmas[name] = np.where(unknown, np.inf, sigma)
+        sigmas[name] = usable(sigma, value)
         outside[name] = np.zeros(value.shape, bool)
         if near:
             margin = allowed(sigmas[name], precision)
             outside[name] = beyond(value, name, margin, *near)
     return Sampled(references, sigmas, outside)
+
+
+def usable(sigma, value):
+    """Infinite where noise can turn a finite value into NaN."""
+    unknown = np.isnan(sigma) & np.isfinite(value)
+    return np.where(unknown, np.inf, sigma)
 
 
 def beyond(value, name, margin, arrays, overflowed):

@@ -51,7 +51,7 @@ from shared_tests.mutant_worker import (
     SLOW,
     enclosing,
 )
-from shared_tests.run import ROOT, write
+from shared_tests.run import ROOT, json_lines, write
 
 FOLDER = ROOT / "build" / "mutants"
 PAGE = ROOT / "docs" / "mutants.md"
@@ -194,18 +194,11 @@ def suite_digests():
 def read_rows(framework, folder=FOLDER):
     """{key: row}; the last row of a key counts."""
     path = folder / f"{framework}.jsonl"
-    if not path.exists():
-        return {}
-    rows = {}
-    for line in path.read_text().splitlines():
-        with contextlib.suppress(ValueError):  # a line that was cut off
-            row = json.loads(line)
-            rows[row["key"]] = row
-    return rows
+    return {row["key"]: row for row in json_lines(path)}
 
 
 def wanted(mutants, rows, digests, stage):
-    """Those without a result, and survivors of another suite.
+    """Those without a result first, then survivors of another suite.
 
     stage "cases": tried by no case yet; "tests": unseen by all cases
     """
@@ -222,7 +215,8 @@ def wanted(mutants, rows, digests, stage):
             return False
         return row.get("tests") != digests["tests"]
 
-    return [mutant for mutant in mutants if open_(mutant)]
+    todo = [mutant for mutant in mutants if open_(mutant)]
+    return sorted(todo, key=lambda mutant: mutant.key in rows)
 
 
 def digest_of(*paths):

@@ -13,6 +13,7 @@ standard output, which parity.py reads:
 """
 
 import argparse
+import contextlib
 import importlib
 import json
 import math
@@ -44,6 +45,15 @@ def write(path, content):
         content = content.encode("utf-8")
     fresh.write_bytes(content)
     os.replace(fresh, path)
+
+
+def json_lines(path):
+    """The rows of a file that grows; a line that was cut off is none."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError):
+            rows.append(json.loads(line))
+    return rows
 
 
 def precisions(case):

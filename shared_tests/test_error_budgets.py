@@ -20,7 +20,6 @@ def line(number, alarms=(), peak=0.5):
         at="out.y",
         alarms=list(alarms),
         bins=[90, 9, 1] + [0] * 62,
-        rejected=dict.fromkeys(NAMES, 7) | {"budget": 0},
         peaks=peaks,
     )
     modes = {"float32 eager": {"jax": found, "tf": found}}
