@@ -3,8 +3,8 @@
 python -m shared_tests.false_alarms [--minutes 10]
 
 Case after case, each with a seed of its own: a layer, a configuration,
-axes long enough for some 100,000 elements, numbers of a scale between
-1e-6 and 1e6 and with an offset of up to 10,000 standard deviations. The
+axes long enough for some 30,000 elements or more, numbers of a scale
+between 1e-6 and 1e6, offsets of up to 10,000 standard deviations. The
 four frameworks compute it at the same time, and every element is held
 against the reference and the sigma of that very input, as anywhere in
 this repo. The frameworks are taken to be right: an element outside its

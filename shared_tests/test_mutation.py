@@ -129,6 +129,8 @@ def test_what_is_tried_again(page):
 
     assert again("cases") == ["older", "new"]
     assert again("tests") == ["old", "older", "unseen", "new"]
+    untried = mutants.wanted(known.values(), rows, NOW, "tests")[0]
+    assert untried is known["new"]  # before survivors of another suite
 
 
 def test_what_is_equivalent_is_not_tested(page, monkeypatch):
