@@ -1,7 +1,8 @@
 """Faults of the mutation trial that change no number a caller can see.
 
 EQUIVALENT: {(framework, page, line as it stands there, change): reason}. A row
-that fits no fault, or one that was killed, fails the run.
+that fits no fault, or one that was killed, fails the run. "2 -> 3 at 22" is the
+one that begins in column 22 of the line, where others are alike.
 """
 
 # framework :: page :: line :: change :: reason
@@ -88,6 +89,66 @@ mxnet :: lsq.py :: inv = 1 / np.where(step > 0, step, step * np.nan) :: step * n
 mxnet :: fourier.py :: few = [p for p in range(2, RADIX + 1) if length % p == 0] :: RADIX + 1 -> RADIX - 1 :: another factor of the same length
 mxnet :: fourier.py :: few = [p for p in range(2, RADIX + 1) if length % p == 0] :: 2 -> 3 :: another factor of the same length
 jax :: fake_quantize.py :: inv = 1 / scale :: divides by the scale :: XLA multiplies by the reciprocal on a CPU: docs/deviations.md, scalar_division
+tf :: pact.py :: levels = code_range(*self.options[:2])[1] :: 2 -> 3 :: the third option is None, not narrow
+tf :: pact.py :: inside = tf.minimum(tf.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 :: the code is clipped too
+tf :: conv.py :: return cast_like(shift / tf.sqrt(var + eps), weight) :: cast_like(shift / tf.sqrt(var + eps), weight) -> shift / tf.sqrt(var + eps) :: one rounding less in low precision
+tf :: pact.py :: inside = tf.minimum(tf.maximum(x, 0 * alpha), alpha) :: tf.minimum(tf.maximum(x, 0 * alpha), alpha) -> tf.maximum(x, 0 * alpha) :: the code is clipped too
+tf :: conv.py :: least = weight.shape[2] - 2 * padding :: 2 -> 3 at 21 :: the kernel is square
+tf :: observers.py :: mixed = tf.stack((low, high)) :: tf.stack((low, high)) -> (low, high) :: where stacks them itself
+tf :: conv.py :: w = widen(weight) :: widen(weight) -> weight :: one rounding more in low precision, which the budget allows
+tf :: conv.py :: y = widen(y) + tf.reshape(widen(bias), (-1, 1, 1)) :: widen(y) -> y :: y is wide already, as its factors are
+tf :: observers.py :: x = rows(tf.stop_gradient(x), axis) :: tf.stop_gradient(x) -> x :: what is assigned to a variable has no gradient
+tf :: attention_blocks.py :: shape = (-1, k.shape[1], keys + extra, width) :: 1 -> 0 at 21 :: the gradient of wide_heads gives them their shape again
+tf :: pact.py :: step = tf.where(alpha > 0, step, step * float("nan")) :: step * float('nan') -> float('nan') :: NaN either way: only a compiled step that is not positive gets here
+tf :: attention_tiled.py :: dy = tf.stop_gradient(dy) :: tf.stop_gradient(dy) -> dy :: tf.custom_gradient replaces the gradient of all that is inside
+tf :: centered.py :: wide = widen(x) :: widen(x) -> x :: one rounding more in low precision, which the budget allows
+tf :: grid.py :: nothing = tf.zeros_like(bounds[0]) :: 0 -> 1 :: both rows of bounds have that shape
+tf :: pact.py :: step = tf.where(alpha > 0, step, step * float("nan")) :: alpha > 0 -> alpha >= 0 :: a step of 0 gives NaN by itself, 0 times its infinite reciprocal
+tf :: training.py :: return p - lr * v, (v, state[1]) :: 1 -> 0 :: momentum has one array; the other is not read
+tf :: pact.py :: return self.alpha * (1 / code_range(*self.options[:2])[1]) :: 2 -> 3 :: the third option is None, not narrow
+tf :: pact.py :: inside = tf.minimum(tf.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 / alpha :: 0 either way: alpha is positive, or NaN
+tf :: observers.py :: if percent == 100: :: 100 -> 101 :: the largest of the sorted numbers is the maximum
+tf :: lsq.py :: inv = 1 / tf.where(step > 0, step, step * float("nan")) :: step * float('nan') -> float('nan') :: NaN either way: only a compiled step that is not positive gets here
+tf :: pact.py :: inside = tf.minimum(tf.maximum(x, 0 * alpha), alpha) :: tf.maximum(x, 0 * alpha) -> x :: the code is clipped too
+tf :: int8_linear.py :: return tf.cast(self.total(x), x.dtype) * self.out_scale :: tf.cast(self.total(x), x.dtype) -> self.total(x) :: Keras multiplies whole numbers in the dtype of its variable
+tf :: lsq.py :: inv = 1 / tf.where(step > 0, step, step * float("nan")) :: step * float('nan') -> step / float('nan') :: NaN either way: only a compiled step that is not positive gets here
+tf :: pact.py :: step = tf.where(alpha > 0, step, step * float("nan")) :: step * float('nan') -> step / float('nan') :: NaN either way: only a compiled step that is not positive gets here
+tf :: training.py :: @tf.function(autograph=False) :: False -> True :: nothing in it branches on a tensor
+tf :: observers.py :: rank = tf.cast(tf.math.ceil(percent / 100 * size), tf.int32) :: tf.int32 -> tf.int64 :: an index either way
+tf :: bilinear.py :: wx = tf.tensordot(x, weight, [[-1], [0]])  # ... J K :: 0 -> 1 :: x stands on both sides: the same terms, in another order
+tf :: attention_tiled.py :: y, total = tf.zeros_like(q), tf.zeros_like(q[..., :1]) :: tf.zeros_like(q[..., :1]) -> q[..., :1] :: the first key shrinks the start to 0; without any, y is 0 / total
+tf :: pact.py :: code = tf.clip_by_value(tf.round(inside * inv), 0, levels) :: tf.clip_by_value(tf.round(inside * inv), 0, levels) -> tf.round(inside * inv) :: inside is clipped too
+jax :: conv.py :: w = widen(weight) :: widen(weight) -> weight :: one rounding more in low precision, which the budget allows
+jax :: rms_norm.py :: y = wide / jnp.sqrt(mean + eps) * widen(weight) :: widen(weight) -> weight :: JAX promotes to the wider dtype
+jax :: attention_tiled.py :: y, total = jnp.zeros_like(q), jnp.zeros_like(q[..., :1]) :: jnp.zeros_like(q[..., :1]) -> q[..., :1] :: the first key shrinks the start to 0; without any, y is 0 / total
+jax :: centered.py :: wide = widen(x) :: widen(x) -> x :: one rounding more in low precision, which the budget allows
+jax :: observers.py :: if percent == 100: :: 100 -> 101 :: the largest of the sorted numbers is the maximum
+jax :: pact.py :: step = jnp.where(alpha > 0, step, step * jnp.nan) :: alpha > 0 -> alpha >= 0 :: a step of 0 gives NaN by itself, 0 times its infinite reciprocal
+jax :: pact.py :: code = jnp.clip(jnp.round(inside * inv), 0, levels) :: jnp.clip(jnp.round(inside * inv), 0, levels) -> jnp.round(inside * inv) :: inside is clipped too
+jax :: linear.py :: y = y if bias is None else widen(y) + widen(bias) :: widen(bias) -> bias :: JAX promotes to the wider dtype
+jax :: pact.py :: step = jnp.where(alpha > 0, step, step * jnp.nan) :: step * jnp.nan -> jnp.nan :: NaN either way: only a compiled step that is not positive gets here
+jax :: pact.py :: inside = jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) :: jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) -> jnp.maximum(x, 0 * alpha) :: the code is clipped too
+jax :: pact.py :: inside = jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) :: jnp.maximum(x, 0 * alpha) -> x :: the code is clipped too
+jax :: attention_blocks.py :: step, state, q, k, v, attn_mask, causal, size, parts: int = 0 :: 0 -> 1 :: a caller that asks for no parts takes none
+jax :: conv.py :: y = widen(y) + jnp.reshape(widen(bias), (-1, 1, 1)) :: widen(bias) -> bias :: JAX promotes to the wider dtype
+jax :: pact.py :: inside = jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 / alpha :: 0 either way: alpha is positive, or NaN
+jax :: linear.py :: y = y if bias is None else widen(y) + widen(bias) :: widen(y) -> y :: JAX promotes to the wider dtype
+jax :: training.py :: return p - lr * v, (v, state[1]) :: 1 -> 0 :: momentum has one array; the other is not read
+jax :: observers.py :: x = rows(jax.lax.stop_gradient(x), axis) :: jax.lax.stop_gradient(x) -> x :: bounds reach y through a grid alone, whose gradient is 0
+jax :: pact.py :: inside = jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 :: the code is clipped too
+jax :: int8_linear.py :: return self.total(x).astype(x.dtype) * self.out_scale[...] :: self.total(x).astype(x.dtype) -> self.total(x) :: JAX promotes to the wider dtype
+jax :: conv.py :: y = widen(y) + jnp.reshape(widen(bias), (-1, 1, 1)) :: widen(y) -> y :: JAX promotes to the wider dtype
+jax :: pact.py :: levels = code_range(*self.options[:2])[1] :: 2 -> 3 :: the third option is None, not narrow
+jax :: pact.py :: step = jnp.where(alpha > 0, step, step * jnp.nan) :: step * jnp.nan -> step / jnp.nan :: NaN either way: only a compiled step that is not positive gets here
+jax :: attention_tiled.py :: q, k, v, attn_mask=None, causal=False, scale=None, block_size=128 :: 128 -> 129 :: blocks change the order of a sum, no more
+jax :: conv.py :: least = weight.shape[2] - 2 * padding :: 2 -> 3 at 21 :: the kernel is square
+jax :: fake_quantize.py :: zero_point = along(zero_point, x, axis).astype(x.dtype) :: along(zero_point, x, axis).astype(x.dtype) -> along(zero_point, x, axis) :: JAX promotes to the wider dtype
+jax :: pact.py :: return self.alpha * (1 / code_range(*self.options[:2])[1]) :: 2 -> 3 :: the third option is None, not narrow
+pytorch :: conv.py :: least = weight.shape[2] - 2 * padding :: 2 -> 3 at 21 :: the kernel is square
+mxnet :: conv.py :: least = weight.shape[2] - 2 * padding :: 2 -> 3 at 21 :: the kernel is square
+mxnet :: pact.py :: levels = code_range(*self.options[:2])[1] :: 2 -> 3 :: the third option is None, not narrow
+mxnet :: fourier.py :: more = (p for p in range(2, length) if length % p == 0) :: length % p -> length * p :: another factor of the same length
+mxnet :: fourier.py :: inner = [im[..., 1 : (length + 1) // 2]] if length > 2 else [] :: length > 2 -> length >= 2 :: of two, the inner part is empty
 """
 
 EQUIVALENT = {

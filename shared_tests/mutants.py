@@ -171,9 +171,10 @@ def every(framework):
 
 
 def place(mutant):
-    """By what an equivalent fault is known."""
-    line = mutate.line_text(mutant)
-    return mutant.framework, mutant.page, line, mutant.change
+    """By what an equivalent fault is known; of two alike, by column."""
+    where = mutant.framework, mutant.page, mutate.line_text(mutant)
+    exact = *where, f"{mutant.change} at {mutate.column(mutant)}"
+    return exact if exact in EQUIVALENT else (*where, mutant.change)
 
 
 def suite_digests():

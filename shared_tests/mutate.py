@@ -76,6 +76,12 @@ def line_text(mutant):
     return lines[mutant.line - 1].strip()
 
 
+def column(mutant):
+    """Where in line_text the change begins."""
+    before = source_bytes(mutant.framework, mutant.page)[: mutant.start]
+    return len(before.rpartition(b"\n")[2].lstrip())
+
+
 def tried(framework):
     """The pages of the trial, in order."""
     return sorted(pages.files(framework) - NOT_TRIED)

@@ -10,7 +10,7 @@ import pytest
 from shared_tests.cases import CASES
 from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.pages import NOT_PAGES
-from shared_tests.run import ROOT, judge_run, precisions
+from shared_tests.run import ROOT, group, judge_run, precisions
 
 PAGES = sorted(
     path.stem
@@ -48,6 +48,35 @@ def test_within_budget(adapter, framework, case, precision):
     verdicts = judge_run(adapter, case, precision, "eager", fixture)
     wrong = {k: v.detail for k, v in verdicts.items() if not v.passed}
     assert verdicts and not wrong
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(
+    "function, layer",
+    [
+        ("linear", "Linear"),
+        ("rms_norm", "RMSNorm"),
+        ("standardized_conv2d", "StandardizedConv2d"),
+    ],
+)
+def test_functions_take_arrays(
+    adapter, package, function, layer, precision
+):
+    """Not only the parameters of their layers."""
+    if adapter.unsupported(layer, precision):
+        assert (layer, precision, False) in DECLINED["mxnet"]
+        return
+    (case,) = (c for c in CASES if c.id == f"{layer}-basic")
+    fixture = read_fixture(case, read_manifest())
+    params = group(fixture, "param")
+    built = adapter.build(layer, case.config, params, precision)
+    arrays = {
+        name: adapter.to_tensor(array, precision)
+        for name, array in (params | group(fixture, "in")).items()
+    }
+    y = adapter.to_numpy(getattr(package, function)(**arrays))
+    same = adapter.to_numpy(built.call(arrays["x"]))
+    assert np.array_equal(y, same) and y.any()
 
 
 @pytest.mark.parametrize("compiled", [False, True])

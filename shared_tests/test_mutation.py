@@ -200,6 +200,18 @@ def test_errors_of_the_table(page, monkeypatch):
     assert second == f"fits no fault: {gone}"
 
 
+def test_a_column_tells_two_faults_apart(page, monkeypatch):
+    """y in np.sqrt(y), and in y.detach()."""
+    line = "return np.where(y <= 0, np.sqrt(y), y.detach())"
+    (cut,) = [m for m in page if m.change == "y.detach() -> y"]
+    column = line.index("y.detach()")
+    assert mutate.column(cut) == column
+    for at, found in ((column, True), (column - 1, False)):
+        known = {("jax", "f.py", line, f"{cut.change} at {at}"): ""}
+        monkeypatch.setattr(mutants, "EQUIVALENT", known)
+        assert (mutants.place(cut) in known) == found
+
+
 def test_the_document(page):
     killed = [(m, "killed", "case A float64 eager") for m in page[:-2]]
     last = page[-2]

@@ -43,6 +43,18 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("layer", ["attention", "attention_tiled"])
+def test_a_masked_key_is_not_seen(layer, adapter):
+    """One key is open: y is its value, whatever the other key is."""
+    k = np.float32([[[[0.5, 2.0], [NAN, INF]]]])
+    v = np.float32([[[[1.5, -2.0], [7.0, 9.0]]]])
+    inputs = dict(q=k[:, :, :1], k=k, v=v)
+    inputs["attn_mask"] = np.array([[True, False]])
+    built = adapter.build(layer, {}, {})
+    y = adapter.run(built, inputs)["out.y"]
+    np.testing.assert_array_equal(y, v[:, :, :1])
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_where_they_stand(name, adapter):
     (layer, config, params, x, dy), array, wanted = CASES[name]

@@ -7,6 +7,7 @@ whole numbers, for 1,000 of 1,000 seeds, with equality and not a budget.
 
 import importlib
 import inspect
+import warnings
 
 import numpy as np
 import pytest
@@ -176,7 +177,7 @@ def test_ranges(made, tensor, array, kind, axis, precision):
     rng, dtype = np.random.default_rng(5), np.dtype(precision).type
     options, want = OBSERVERS[kind], None
     channels = {} if axis is None else dict(axis=axis)
-    shape = (53, 7, 5)
+    shape = (50, 4, 5)  # 99.9 % of 1,000: float64 decides the rank
     if axis is not None:
         channels |= dict(num_channels=shape[axis])
     channels |= dict(precision=precision)
@@ -304,7 +305,7 @@ def test_prepared_is_converted_linear(
     assert equal == seeds and nonzero > 0.99 * seeds
 
 
-def test_converted_without_a_bias(page, made, tensor, array):
+def test_converted_without_a_bias(page, made, tensor, array, numbers):
     prepare, convert = page("prepare"), page("convert").convert
     layer = made("qat_linear", "QATLinear", 3, 2, bias=False)
     prepare.set_mode(layer, "observe")(tensor(X))
@@ -312,6 +313,18 @@ def test_converted_without_a_bias(page, made, tensor, array):
     whole = convert(layer)
     assert not array(whole.bias).any() and y.any()
     assert np.array_equal(array(whole(tensor(X))), y)
+    assert np.array_equal(array(whole(tensor(X[0]))), y[0])
+    assert np.array_equal(array(whole(tensor(X[:1]))), y[:1])
+    assert numbers(layer) and not numbers(whole)  # none to train
+
+
+def test_no_warning(page, made, tensor):
+    """Keras has some for layers that it takes to be unbuilt."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        layer = made("qat_linear", "QATLinear", 3, 2)
+        page("prepare").set_mode(layer, "observe")(tensor(X))
+        page("convert").convert(layer)(tensor(X))
 
 
 def test_an_empty_batch(page, made, tensor, array):
@@ -651,6 +664,10 @@ def test_prepare_replaces_a_single_layer(page, start, tensor, array):
     prepare = page("prepare").prepare
     layer = start("Linear", dict(in_features=3, out_features=2))
     weight = array(layer.weight)
-    twin = prepare(layer, {"*": dict(weight_bits=4)})
+    options = dict(weight_bits=4, input_bits=3, input_quantizer="lsq")
+    twin = prepare(layer, {"*": options})
     assert type(twin).__name__ == "QATLinear"
+    assert twin.weight_quantizer.options[:2] == (4, True)
+    assert type(twin.input_quantizer).__name__ == "LSQ"
+    assert twin.input_quantizer.options[:2] == (3, True)
     assert np.array_equal(array(twin.weight), weight)

@@ -384,8 +384,10 @@ def test_dtypes_that_do_not_fit(adapter, layer, wrong):
     "layer, name, bad",
     [
         ("LSQ", "step", -1.0),
+        ("LSQ", "step", 0.0),
         ("LSQ", "step", np.nan),
         ("PACT", "alpha", -6.0),
+        ("PACT", "alpha", 0.0),
     ],
 )
 def test_a_compiled_bad_step_is_loud(adapter, layer, name, bad):

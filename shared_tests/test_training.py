@@ -247,6 +247,23 @@ def test_momentum_when_lr_changes(adapter, training, tensors):
     assert float(adapter.to_numpy(state[0])) == 15 / 8
 
 
+def test_a_layer_with_one_parameter(adapter):
+    """y = 2 w, target 0: the gradient of y^2 is 8 w, lr halves w."""
+    one = np.ones((4, 2, 1))
+    built = adapter.build(
+        "WeightedSum",
+        dict(in_features=1),
+        dict(weight=np.float64([3.0])),
+        "float64",
+    )
+    batches = dict(x=one, target=np.zeros(4))
+    found = adapter.train(
+        built, batches, "squared_error", "sgd", 1 / 16
+    )
+    weights = found["trained.weight"][:, 0]
+    assert weights.tolist() == [3 / 2, 3 / 4, 3 / 8, 3 / 16]
+
+
 def test_cross_entropy_of_far_logits(adapter, training):
     """exp(y - max): no overflow. Rows give 2000 and 0: the mean is 1000."""
     logits = np.array([[0.0, 2000.0, -1e4], [0.0, 2000.0, -1e4]])
