@@ -149,6 +149,7 @@ mxnet :: conv.py :: least = weight.shape[2] - 2 * padding :: 2 -> 3 at 21 :: the
 mxnet :: pact.py :: levels = code_range(*self.options[:2])[1] :: 2 -> 3 :: the third option is None, not narrow
 mxnet :: fourier.py :: more = (p for p in range(2, length) if length % p == 0) :: length % p -> length * p :: another factor of the same length
 mxnet :: fourier.py :: inner = [im[..., 1 : (length + 1) // 2]] if length > 2 else [] :: length > 2 -> length >= 2 :: of two, the inner part is empty
+mxnet :: observers.py :: x = rows(x.detach(), axis) :: x.detach() -> x :: what is written into an array has no gradient
 """
 
 EQUIVALENT = {

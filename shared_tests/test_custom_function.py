@@ -417,6 +417,27 @@ def test_forward_may_return_its_input(base):
     assert (numbers(y), numbers(x.grad)) == ([2.0, 4.0], [18.0, 18.0])
 
 
+def test_forward_is_not_recorded_and_saves_parameters_as_copies():
+    seen = {}
+
+    class Look(Function):
+        def forward(self, x, w):
+            self.save_for_backward(x, w)
+            seen.update(saved=self.saved_tensors)
+            seen.update(recording=autograd.is_recording())
+            return x * w
+
+    x, w = np.ones(3), np.full(3, 2.0)
+    w.attach_grad()
+    with autograd.record():
+        Look()(x, w)
+    assert seen["recording"] is False
+    assert seen["saved"][0] is x
+    copy = seen["saved"][1]
+    w[()] = 7.0
+    assert copy.tolist() == [2.0] * 3
+
+
 def test_without_recording_only_forward_runs():
     y = product(Function)(array(2.0), array(3.0))
     assert numbers(y) == [18.0]

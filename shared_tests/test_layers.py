@@ -79,6 +79,20 @@ def test_functions_take_arrays(
     assert np.array_equal(y, same) and y.any()
 
 
+def test_an_empty_batch_has_its_shape(adapter):
+    """That of an image, where a stride and a padding count."""
+    config = dict(in_channels=2, out_channels=3, kernel_size=3)
+    config |= dict(stride=2, padding=1)
+    shapes = adapter.shapes("StandardizedConv2d", config)
+    params = {n: np.ones(s, np.float32) for n, s in shapes.items()}
+    built = adapter.build("StandardizedConv2d", config, params)
+    one, none = (
+        adapter.run(built, {"x": np.ones((batch, 2, 8, 11), "f4")})
+        for batch in (1, 0)
+    )
+    assert none["out.y"].shape == (0, *one["out.y"].shape[1:])
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("layer", LAYERS)

@@ -318,6 +318,27 @@ def test_converted_without_a_bias(page, made, tensor, array, numbers):
     assert numbers(layer) and not numbers(whole)  # none to train
 
 
+def test_a_cast_leaves_whole_numbers(
+    framework, adapter, page, made, tensor, array
+):
+    """PyTorch and MXNet cast a layer that is there."""
+    layer = made("qat_linear", "QATLinear", 3, 2)
+    page("prepare").set_mode(layer, "observe")(tensor(X))
+    whole = page("convert").convert(layer)
+    cast = getattr(whole, "to", getattr(whole, "cast", None))
+    if cast is None:
+        assert framework in ("jax", "tf")
+        return
+    total = array(whole.total(tensor(X)))
+    cast(adapter.PRECISIONS["float64"])
+    x = tensor(X.astype(np.float64), "float64")
+    y = array(whole(x))
+    assert array(whole.weight).dtype == np.int8
+    assert y.dtype == np.float64
+    assert np.array_equal(array(whole.total(x)), total)
+    assert np.array_equal(y, total * array(whole.out_scale))
+
+
 def test_no_warning(page, made, tensor):
     """Keras has some for layers that it takes to be unbuilt."""
     with warnings.catch_warnings():
