@@ -139,6 +139,12 @@ def no_int64():
     one = jnp.ones((1, 1), jnp.float32)
     y = grid_linear(one, one, 1e14 * one[0], one[0, 0], one[0])
     assert jnp.isnan(y).all()
+    end = np.float32(2**31)
+    below = np.nextafter(end, np.float32(0))
+    for x, b, fits in ((0, end, 0), (0, below, 1), (100, below, 0)):
+        x = x * one
+        y = grid_linear(x, x, b * one[0], one[0, 0], one[0])
+        assert jnp.isfinite(y).all() == bool(fits)
 
 
 def scalar_division():

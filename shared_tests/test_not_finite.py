@@ -43,6 +43,25 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("spoiled", ["x", "weight", "bias"])
+def test_nan_goes_through_whole_numbers(package, adapter, spoiled):
+    """Sums of codes are whole numbers, and int32 has no NaN."""
+    arrays = dict(x=np.ones((2, 3)), weight=np.ones((4, 3)))
+    arrays |= dict(bias=np.ones(4), x_scale=np.ones(()))
+    arrays |= dict(w_scale=np.ones(4))
+    arrays[spoiled].flat[0] = NAN
+    y = package.grid_linear(
+        **{
+            n: adapter.to_tensor(a, "float32")
+            for n, a in arrays.items()
+        }
+    )
+    wanted = np.full((2, 4), 4.0)
+    seen = np.s_[0] if spoiled == "x" else np.s_[:, 0]
+    wanted[seen] = NAN
+    np.testing.assert_array_equal(adapter.to_numpy(y), wanted)
+
+
 @pytest.mark.parametrize("layer", ["attention", "attention_tiled"])
 def test_a_masked_key_is_not_seen(layer, adapter):
     """One key is open: y is its value, whatever the other key is."""
