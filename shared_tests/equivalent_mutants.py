@@ -155,6 +155,16 @@ mxnet :: fake_quantize.py :: return dx, dscale, None :: return (dx, dscale, None
 jax :: grid_linear.py :: seen = jnp.sum(a, axis=-1, keepdims=True) + jnp.sum(w, axis=-1) :: jnp.sum(a, axis=-1, keepdims=True) -> jnp.mean(a, axis=-1, keepdims=True) :: only its NaN counts
 jax :: grid_linear.py :: seen = jnp.sum(a, axis=-1, keepdims=True) + jnp.sum(w, axis=-1) :: jnp.sum(w, axis=-1) -> jnp.mean(w, axis=-1) :: only its NaN counts
 jax :: grid_linear.py :: seen = jnp.sum(a, axis=-1, keepdims=True) + jnp.sum(w, axis=-1) :: jnp.sum(a, axis=-1, keepdims=True) + jnp.sum(w, axis=-1) -> jnp.sum(a, axis=-1, keepdims=True) - jnp.sum(w, axis=-1) :: only its NaN counts
+jax :: grid_linear.py :: y = (total + b.astype(jnp.int32)).astype(x.dtype) * scale  # ... O :: jnp.int32 -> jnp.int64 :: what int32 does not hold is NaN
+jax :: grid_linear.py :: x, weight = x.astype(jnp.int32), weight.astype(jnp.int32) :: jnp.int32 -> jnp.int64 at 21 :: what int32 does not hold is NaN
+jax :: grid_linear.py :: x, weight = x.astype(jnp.int32), weight.astype(jnp.int32) :: jnp.int32 -> jnp.int64 at 47 :: what int32 does not hold is NaN
+jax :: manual_gradient.py :: weight = jnp.asarray(weight) :: jnp.asarray(weight) -> weight :: JAX takes the array out of a parameter itself
+jax :: attention_blocks.py :: attn_mask = jnp.broadcast_to(attn_mask, shape)  # ... M :: jnp.broadcast_to(attn_mask, shape) -> attn_mask :: JAX takes the last one for an index beyond the end
+jax :: attention_blocks.py :: j = jnp.minimum(m, keys - 1) :: keys - 1 -> keys :: JAX takes the last one for an index beyond the end
+jax :: attention_blocks.py :: j = jnp.minimum(m, keys - 1) :: keys - 1 -> keys + 1 :: JAX takes the last one for an index beyond the end
+jax :: attention_blocks.py :: every = jnp.broadcast_to(m < keys, s.shape) :: jnp.broadcast_to(m < keys, s.shape) -> m < keys :: broadcast where it is used
+jax :: attention_tiled.py :: (dq,), found = scan_blocks(second, (zero(q),), *every, parts=2) :: 2 -> 3 :: scan finds out how many there are
+jax :: prepare.py :: options = dict(rngs=nnx.Rngs(0)) | options :: 0 -> 1 :: the start is replaced
 """
 
 EQUIVALENT = {

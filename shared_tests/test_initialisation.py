@@ -7,6 +7,7 @@ chance, and ALPHA is the chance that a right draw was refused when the
 seed was chosen.
 """
 
+import importlib
 import math
 import re
 from statistics import NormalDist
@@ -78,6 +79,15 @@ EVERY_DRAW = pytest.mark.parametrize(
 )
 LAYERS = {layer: config for layer, config, _, _ in DRAWN}
 EVERY_LAYER = pytest.mark.parametrize("layer", LAYERS)
+
+
+@pytest.mark.parametrize(
+    "shape, square",
+    [((3,), 6 / 4), ((2, 5), 6 / 7), ((4, 2, 3, 5), 1 / 15)],
+)
+def test_the_bound(framework, shape, square):
+    page = importlib.import_module(f"{framework}_impl.glorot")
+    assert page.glorot_bound(*shape) == math.sqrt(square)
 
 
 def objections(x, bound):

@@ -278,6 +278,8 @@ def test_where_a_learned_step_starts(
     made = start(layer, dict(bits=3) | more)
     assert np.isnan(numbers(made)["step"]).all()
     made.start(adapter.to_tensor(x, "float32"))
+    y = adapter.to_numpy(made(adapter.to_tensor(x, "float32")))
+    assert y.dtype == np.float32 and np.isfinite(y).all()
     exact = np.abs(np.float64(x)).mean(axis=axis and 0) * 2 / np.sqrt(3)
     step = np.asarray(numbers(made)["step"])
     verdict = judge(step, exact, exact, "float32")
