@@ -142,7 +142,8 @@ def grid(low, high, bits, signed, symmetric, dtype):
 OBSERVERS = {
     "MinMaxObserver": {},
     "MovingAverageObserver": dict(momentum=1 / 16),
-    "PercentileObserver": dict(percent=90, momentum=1 / 4),
+    # 60 % of 200 is 120 in float64, and a little more in float32
+    "PercentileObserver": dict(percent=60, momentum=1 / 4),
 }
 
 
@@ -177,7 +178,7 @@ def test_ranges(made, tensor, array, kind, axis, precision):
     rng, dtype = np.random.default_rng(5), np.dtype(precision).type
     options, want = OBSERVERS[kind], None
     channels = {} if axis is None else dict(axis=axis)
-    shape = (50, 4, 5)  # 99.9 % of 1,000: float64 decides the rank
+    shape = (50, 4, 5)
     if axis is not None:
         channels |= dict(num_channels=shape[axis])
     channels |= dict(precision=precision)
@@ -346,6 +347,8 @@ def test_no_warning(page, made, tensor):
         layer = made("qat_linear", "QATLinear", 3, 2)
         page("prepare").set_mode(layer, "observe")(tensor(X))
         page("convert").convert(layer)(tensor(X))
+    for part in (layer, layer.input_quantizer):
+        assert getattr(part, "built", True)
 
 
 def test_an_empty_batch(page, made, tensor, array):
