@@ -62,6 +62,7 @@ OFTEN = (
 # these try no page, or start processes of their own
 NOT_ASKED = ("test_environment.py", "test_mutants.py", "test_check.py")
 NOT_ASKED += ("test_false_alarms.py", "test_fuzz.py", "test_live.py")
+OWN = ("test_deviations.py",)  # has other tests in each framework
 TARGETS = {"named": 100.0, "systematic": 98.0}
 NUMPY_THREADS = dict(OMP_NUM_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2")
 
@@ -266,8 +267,8 @@ def case_order(framework):
 def profiled(framework, folder):
     """Which test enters which page; a file is asked again if it changed.
 
-    Tests of all four are asked in PyTorch's environment alone: pages
-    have the same names in all, and so have their functions.
+    Tests of all four, but for OWN, are asked in PyTorch's environment
+    alone: pages have the same names in all, and so have their functions.
     Returns: the paths of {file: [digest, {test: [seconds, entered]}]}
     """
     here, first = ROOT / "shared_tests", FRAMEWORKS[0]
@@ -280,7 +281,7 @@ def profiled(framework, folder):
         for name, where in BELONGS.items()
         if framework in where
         and name not in NOT_ASKED
-        and (framework == first or first not in where)
+        and (framework == first or first not in where or name in OWN)
     ]
     sha = digest_of(*sorted((ROOT / f"{framework}_impl").glob("*.py")))
     path = FOLDER / f"{framework}-tests-{sha}.json"
