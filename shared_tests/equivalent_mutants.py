@@ -165,6 +165,8 @@ jax :: attention_blocks.py :: j = jnp.minimum(m, keys - 1) :: keys - 1 -> keys +
 jax :: attention_blocks.py :: every = jnp.broadcast_to(m < keys, s.shape) :: jnp.broadcast_to(m < keys, s.shape) -> m < keys :: broadcast where it is used
 jax :: attention_tiled.py :: (dq,), found = scan_blocks(second, (zero(q),), *every, parts=2) :: 2 -> 3 :: scan finds out how many there are
 jax :: prepare.py :: options = dict(rngs=nnx.Rngs(0)) | options :: 0 -> 1 :: the start is replaced
+mxnet :: fourier.py :: more = (p for p in range(2, length) if length % p == 0) :: 2 -> 3 :: few has seen to 2
+mxnet :: grid_linear.py :: if 0 in x.shape[:-1]: :: 1 -> 0 :: the rule takes an empty batch as well
 """
 
 EQUIVALENT = {

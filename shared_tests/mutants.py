@@ -62,7 +62,8 @@ OFTEN = (
 # these try no page, or start processes of their own
 NOT_ASKED = ("test_environment.py", "test_mutants.py", "test_check.py")
 NOT_ASKED += ("test_false_alarms.py", "test_fuzz.py", "test_live.py")
-OWN = ("test_deviations.py",)  # has other tests in each framework
+# has other tests in each framework, or enters pages that one has alone
+OWN = ("test_deviations.py", "test_not_finite.py")
 TARGETS = {"named": 100.0, "systematic": 98.0}
 NUMPY_THREADS = dict(OMP_NUM_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2")
 
