@@ -167,6 +167,12 @@ jax :: attention_tiled.py :: (dq,), found = scan_blocks(second, (zero(q),), *eve
 jax :: prepare.py :: options = dict(rngs=nnx.Rngs(0)) | options :: 0 -> 1 :: the start is replaced
 mxnet :: fourier.py :: more = (p for p in range(2, length) if length % p == 0) :: 2 -> 3 :: few has seen to 2
 mxnet :: grid_linear.py :: if 0 in x.shape[:-1]: :: 1 -> 0 :: the rule takes an empty batch as well
+jax :: attention_blocks.py :: j = jnp.minimum(m, keys - 1) :: 1 -> 0 :: JAX takes the last one for an index beyond the end
+jax :: attention_blocks.py :: j = jnp.minimum(m, keys - 1) :: jnp.minimum(m, keys - 1) -> m :: JAX takes the last one for an index beyond the end
+jax :: attention_blocks.py :: size = min(size, keys) :: min(size, keys) -> size :: the block is filled up, and what fills it is not seen
+jax :: attention_blocks.py :: size = min(size, keys) :: min(size, keys) -> max(size, keys) :: blocks change the order of a sum, no more
+jax :: grid_linear.py :: most = jnp.abs(total).astype(b.dtype) + jnp.abs(b) :: jnp.abs(total).astype(b.dtype) -> jnp.abs(total) :: JAX promotes to the wider dtype
+jax :: grid_linear.py :: y = (total + b.astype(jnp.int32)).astype(x.dtype) * scale  # ... O :: (total + b.astype(jnp.int32)).astype(x.dtype) -> total + b.astype(jnp.int32) :: JAX promotes to the wider dtype
 """
 
 EQUIVALENT = {
