@@ -345,10 +345,10 @@ def test_no_warning(page, made, tensor):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         layer = made("qat_linear", "QATLinear", 3, 2)
+        for part in (layer, layer.input_quantizer):
+            assert getattr(part, "built", True)
         page("prepare").set_mode(layer, "observe")(tensor(X))
         page("convert").convert(layer)(tensor(X))
-    for part in (layer, layer.input_quantizer):
-        assert getattr(part, "built", True)
 
 
 def test_an_empty_batch(page, made, tensor, array):
