@@ -414,6 +414,19 @@ def test_prepared_is_converted_attention(
     assert equal == seeds
 
 
+def test_a_bias_is_added_before_a_sum_is_rounded(
+    package, tensor, array
+):
+    """97 * 172,961 = 2^24 + 1, which float32 has not; plus 1, it has."""
+    one = tensor(np.ones(1, np.float32))
+    x, weight = (
+        tensor(np.full((1, 1), n, np.float32)) for n in (97, 172_961)
+    )
+    scale = tensor(np.float32(1))
+    y = array(package.grid_linear(x, weight, one, scale, one))
+    assert y.tolist() == [[2**24 + 2]]
+
+
 def test_sums_beyond_2_24(page, made, tensor, array):
     """float32 would lose their last bits on the way."""
     prepare, convert = page("prepare"), page("convert").convert
