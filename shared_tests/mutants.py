@@ -680,7 +680,8 @@ ones among those.
 
 ## Equivalent faults
 
-They change no number that a caller can see.
+They change no number that a caller can see: judged by reading, one by one,
+for the reason given.
 
 {equivalent}
 """
