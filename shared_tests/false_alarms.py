@@ -234,11 +234,12 @@ def range_decides(request, references, sigmas):
 
     Codes are defined in the working precision, in which that run rounds.
     """
-    near, found = judging.ranged(request), {}
+    nears, found = judging.in_range(request), {}
     for name, value in references.items():
         margin = budget(sigmas[name], request.precision)
         margin = margin if value.dtype.kind == "f" else 0.0
-        found[name] = judging.beyond(value, name, margin, *near)
+        each = (judging.beyond(value, name, margin, *n) for n in nears)
+        found[name] = np.logical_or.reduce([*each])
     return found
 
 

@@ -7,9 +7,10 @@ by 48 passes with all 48: the rest is only computed for the others.
 
 What must not be judged, and why:
 - Range, and exact ties. A second float64 run has the range of the working
-  precision: above LARGEST / 256 is inf, below SMALL is 0, in every
-  operation; and it rounds every result, so that two large logits may
-  tie, which random noise never makes them do. Where that alone moves an
+  precision: above LARGEST / 256 is inf, a sum with such parts NaN, below
+  SMALL is 0, in every operation; and it rounds every result, so that two
+  large logits may tie, which random noise never makes them do. A third
+  keeps subnormal numbers, with their few digits. Where one moves an
   element by more than its budget, overflow, underflow or a tie decides,
   in an order that each framework chooses, and the element is left out.
   So is one without a finite reference where any
@@ -57,6 +58,10 @@ KNOWN = [
         "where NaN and infinity go in a fast transform is up to its order",
     ),
     (
+        *("TensorReduction", "grad.weight", "tf", "nan for inf"),
+        "tf 2.21.0: infinite_matmul of docs/deviations.md",
+    ),
+    (
         *("QAT*", "*", "jax", "nan for number"),
         "jax 0.10.2 without x64 has no int64: grid_linear sums in int32,"
         " and says NaN where that would wrap",
@@ -74,6 +79,10 @@ class Finding(NamedTuple):
     @property
     def key(self):
         return self[:4]
+
+
+aten = torch.ops.aten
+SUMS = (aten.sum, aten.mean, aten.mm, aten.bmm, aten.convolution)
 
 
 class Range(budget.RoundingNoise):
@@ -96,6 +105,17 @@ class Range(budget.RoundingNoise):
         )
         return super().__torch_dispatch__(func, types, args, kwargs)
 
+    def deviation(self, op, y, args, kwargs):
+        """NaN where parts of a sum overflow: inf - inf, in some order."""
+        if op not in SUMS:
+            return
+        sizes = (a.abs() if torch.is_tensor(a) else a for a in args)
+        parts = op(*sizes, **kwargs)
+        mixed = parts.isfinite() & (parts > y.abs() * (1 + 1e-9))
+        lost = mixed & (parts > self.large)
+        self.overflowed |= bool(lost.any())
+        y[lost] = torch.nan
+
     def perturb(self, y, noise):
         for part in y if isinstance(y, list | tuple) else [y]:
             if part is None:
@@ -114,8 +134,17 @@ class InfiniteSums(Range):
     """mxnet 1.9.1: sum([inf, 1]) is NaN; docs/deviations.md."""
 
     def deviation(self, op, y, args, kwargs):
-        if op in (torch.ops.aten.sum, torch.ops.aten.mean):
+        super().deviation(op, y, args, kwargs)
+        if op in (aten.sum, aten.mean):
             y[y.isinf()] = torch.nan
+
+
+class Gradual(Range):
+    """Underflow by steps of the smallest subnormal number, not to 0."""
+
+    def __init__(self, precision):
+        super().__init__(precision)
+        self.small = 0.0
 
 
 QUIRKS = {"mxnet": InfiniteSums}  # NaN where these have it is no news
@@ -146,16 +175,21 @@ def ranged(request, kind=Range):
     return arrays, mode.overflowed
 
 
+def in_range(request):
+    """Both of the ways in which numbers below the range end."""
+    return [ranged(request, kind) for kind in (Range, Gradual)]
+
+
 class Sampled(NamedTuple):
     references: dict
     sigmas: dict
     outside: dict  # elements that the range decides
 
 
-def sampled(stage, runs, precision, near=None):
+def sampled(stage, runs, precision, nears=()):
     """The sums of `runs` squares, as if the rest of RUNS were zeros.
 
-    near: of ranged(); without it nothing is left out
+    nears: of in_range(); without them nothing is left out
     """
     references, sigmas = stage
     sigmas, outside = dict(sigmas), {}
@@ -163,9 +197,9 @@ def sampled(stage, runs, precision, near=None):
         sigma = sigmas[name] * math.sqrt(runs / budget.RUNS)
         sigmas[name] = usable(sigma, value)
         outside[name] = np.zeros(value.shape, bool)
-        if near:
-            margin = allowed(sigmas[name], precision)
-            outside[name] = beyond(value, name, margin, *near)
+        margin = allowed(sigmas[name], precision)
+        for near in nears:
+            outside[name] |= beyond(value, name, margin, *near)
     return Sampled(references, sigmas, outside)
 
 
@@ -180,7 +214,8 @@ def beyond(value, name, margin, arrays, overflowed):
     unknown = np.full_like(value, np.nan, dtype=float)
     near = arrays.get(name, unknown)
     same = (near == value) | (np.isnan(near) & np.isnan(value))
-    moved = ~same & ~(np.abs(near - value) <= margin)
+    close = np.isfinite(near) & (np.abs(near - value) <= margin)
+    moved = ~same & ~close
     return moved | ~np.isfinite(value) if overflowed else moved
 
 
@@ -294,20 +329,20 @@ def examine(request, workers):
 
 def judged(request, answers, stages):
     """(findings, Sampled), with as few runs as decide it."""
-    near, quirks = None, {}
+    nears, quirks = [], {}
     for runs, stage in zip(COUNTS, stages):
-        known = sampled(stage, runs, request.precision, near)
+        known = sampled(stage, runs, request.precision, nears)
         wrong = all_findings(request, answers, known, quirks)
-        if wrong and near is None and runs > COUNTS[0]:
-            near = ranged(request)
-            if not near[0]:
+        if wrong and not nears and runs > COUNTS[0]:
+            nears = in_range(request)
+            if not all(arrays for arrays, _ in nears):
                 answers = without_refusals(answers)
             quirks = {
                 framework: ranged(request, QUIRKS[framework])[0]
                 for framework in {f.framework for f in wrong}
                 if framework in QUIRKS
             }
-            known = sampled(stage, runs, request.precision, near)
+            known = sampled(stage, runs, request.precision, nears)
             wrong = all_findings(request, answers, known, quirks)
         if not any(map(undecided, wrong)):
             break

@@ -126,6 +126,23 @@ TRANSFORMS = {
 }
 
 
+def infinite_matmul():
+    """In bfloat16, both transposed."""
+    import tensorflow as tf
+
+    both = dict(transpose_a=True, transpose_b=True)
+    for dtype, nan in (
+        (tf.bfloat16, True),
+        (tf.float16, False),
+        (tf.float32, False),
+    ):
+        one, inf = tf.ones((3, 1), dtype), tf.fill((1, 6), np.inf)
+        y = tf.matmul(tf.cast(inf, dtype), one, **both)
+        assert np.isnan(np.asarray(y, "f4")).all() == nan
+        y = tf.matmul(one, tf.cast(inf, dtype))
+        assert np.isinf(np.asarray(y, "f4")).all()
+
+
 def no_int64():
     import jax
     import jax.numpy as jnp
@@ -240,6 +257,7 @@ DEVIATIONS = {
         einsum_gradient,
         float16_sum,
         empty_convolution,
+        infinite_matmul,
         infinite_transform,
     ],
     "mxnet": [

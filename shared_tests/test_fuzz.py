@@ -29,8 +29,8 @@ def request(layer, x, config=None, params=None, **more):
 def sample(case, runs):
     with np.errstate(all="ignore"):
         stage = reference(*case[:6], runs=runs)
-        near = judging.ranged(case)
-        return judging.sampled(stage, runs, case.precision, near)
+        nears = judging.in_range(case)
+        return judging.sampled(stage, runs, case.precision, nears)
 
 
 def judged(case, arrays, sampled=None):
@@ -263,6 +263,43 @@ def test_what_the_reference_refuses_all_must_refuse():
     }
     found = list(judging.refusals(case, answers, error))
     assert [f.framework for f in found] == ["tf", "mxnet"]
+
+
+def test_a_sum_whose_parts_overflow_is_left_out():
+    """1e45 - 2e45 + 3e45: -inf, inf or NaN, by the order of the sum."""
+    params = {"weight": np.float32([[1e30, -2e30, 3e30], [1, 1, 1]])}
+    params["bias"] = np.zeros(2, np.float32)
+    x = np.full((1, 3), 1e15)
+    config = dict(in_features=3, out_features=2)
+    case = request("LinearReLU", x, config, params)
+    case = case._replace(cotangents={"y": np.ones((1, 2), np.float32)})
+    known = sample(case, 4)
+    assert known.outside["out.y"].tolist() == [[True, False]]
+    tame = case._replace(inputs={"x": np.float32(x / 1e10)})
+    assert not sample(tame, 4).outside["out.y"].any()
+    endless = case._replace(inputs={"x": np.float32(x * np.inf)})
+    params["weight"][:] = [[1, 1, 1], [1, -1, 1]]
+    assert not sample(endless, 4).outside["out.y"].any()
+
+
+def test_a_gradual_underflow_that_grows_again_is_left_out():
+    """0.6 and -0.4 of the smallest number: 1 and 0 of it, or both 0."""
+    small, large = 2.0**-20, np.float32(2.0**24)
+    params = {"layer1.weight": np.full((2, 1), large)}
+    params["layer1.bias"] = np.zeros(2, np.float32)
+    params["layer2.weight"] = np.float32([[0.6 * small, -0.4 * small]])
+    params["layer2.bias"] = np.zeros(1, np.float32)
+    sizes = dict(input_size=1, hidden_size=2, output_size=1)
+    case = request(
+        "MLP", np.ones((1, 1)), sizes | dict(scale=1.0), params
+    )
+    case = case._replace(cotangents={"y": np.float32([[2.0**-129]])})
+    flushed, _ = judging.ranged(case)
+    assert flushed["grad.x"] == 0
+    known = sample(case, 4)
+    assert 0 < known.references["grad.x"] < 2.0**-127
+    assert known.outside["grad.x"].all()
+    assert not known.outside["out.y"].any()
 
 
 def test_a_tie_that_only_rounding_makes_is_left_out():
