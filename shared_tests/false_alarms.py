@@ -33,7 +33,6 @@ from pytorch_impl import adapter
 from shared_tests import criteria, judging, random_rows
 from shared_tests.fixture_files import sha256
 from shared_tests.live import Request, Worker, ask_all, reference
-from shared_tests.make_fixtures import exact
 from shared_tests.random_rows import LOW, Dice, draw_row, shape_of
 from shared_tests.report import FRAMEWORKS
 from shared_tests.run import ROOT, json_lines, write
@@ -104,7 +103,7 @@ def request_of(number):
             return rng.integers(-9, 10, shape, dtype=np.int32)
         else:
             drawn = scale * rng.uniform(0.02, 1, shape)
-        return exact(drawn, low)
+        return exact(drawn, row.precision)
 
     inputs = {n: array(s, scale, offset) for n, s in row.inputs.items()}
     params = {}
@@ -134,6 +133,15 @@ def request_of(number):
         *(precision, False),
     )
     return request, row.compiled, dict(scale=scale, offset=offset)
+
+
+def exact(array, precision):
+    """As float32, and exact in the precision."""
+    if precision in LOW:  # 8 significant bits
+        mantissa, exponent = np.frexp(array)
+        array = np.ldexp(np.round(mantissa * 256) / 256, exponent)
+        array = np.round(array * 2**24) / 2**24
+    return np.asarray(array, np.float32)
 
 
 def modes(request, compiled):

@@ -13,11 +13,11 @@ What must not be judged, and why:
   keeps subnormal numbers, with their few digits. Where one moves an
   element by more than its budget, overflow, underflow or a tie decides,
   in an order that each framework chooses, and the element is left out.
-  So is one without a finite reference where any
-  finite number overflowed: inf - inf is NaN. Everywhere else NaN and
-  infinity must stand just where the reference has them, in all four.
-  That run is only made where something is wrong without it. Squares of
-  errors have a range, too: float64 ends at 2^-480 here.
+  So is one without a finite reference where any finite number
+  overflowed: inf - inf is NaN. Everywhere else NaN and infinity must
+  stand just where the reference has them, in all four. Those runs are
+  only made where something is wrong without them. Squares of errors
+  have a range, too: float64 ends at 2^-480 here.
 - A number that rounding can turn into NaN: sigma is NaN there.
 - Codes of `quantize` are defined in the working precision: where noise
   moves one in the reference, PyTorch's own code is the reference.
@@ -93,6 +93,7 @@ class Range(budget.RoundingNoise):
         self.dtype = getattr(torch, precision)
         self.small = SMALL[precision]
         self.large = LARGEST[precision] / 256
+        self.lost = torch.nan
         self.overflowed = False
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -106,7 +107,7 @@ class Range(budget.RoundingNoise):
         return super().__torch_dispatch__(func, types, args, kwargs)
 
     def deviation(self, op, y, args, kwargs):
-        """NaN where parts of a sum overflow: inf - inf, in some order."""
+        """What is lost where parts of a sum overflow, by their order."""
         if op not in SUMS:
             return
         sizes = (a.abs() if torch.is_tensor(a) else a for a in args)
@@ -114,7 +115,7 @@ class Range(budget.RoundingNoise):
         mixed = parts.isfinite() & (parts > y.abs() * (1 + 1e-9))
         lost = mixed & (parts > self.large)
         self.overflowed |= bool(lost.any())
-        y[lost] = torch.nan
+        y[lost] = self.lost
 
     def perturb(self, y, noise):
         for part in y if isinstance(y, list | tuple) else [y]:
@@ -140,11 +141,15 @@ class InfiniteSums(Range):
 
 
 class Gradual(Range):
-    """Underflow by steps of the smallest subnormal number, not to 0."""
+    """Another way out of the range, at both ends.
+
+    Underflow by steps of the smallest subnormal number, not to 0; and
+    -inf where parts overflow, which a rectifier closes, and NaN opens.
+    """
 
     def __init__(self, precision):
         super().__init__(precision)
-        self.small = 0.0
+        self.small, self.lost = 0.0, -torch.inf
 
 
 QUIRKS = {"mxnet": InfiniteSums}  # NaN where these have it is no news
@@ -176,7 +181,7 @@ def ranged(request, kind=Range):
 
 
 def in_range(request):
-    """Both of the ways in which numbers below the range end."""
+    """Both of the ways in which numbers leave the range."""
     return [ranged(request, kind) for kind in (Range, Gradual)]
 
 

@@ -49,12 +49,8 @@ def draw_array(rng, draw, low_precision):
         array = draw.offset + draw.scale * rng.standard_normal(
             draw.shape
         )
-    return exact(array, low_precision)
-
-
-def exact(array, low_precision):
-    """As float32; 8 significant bits are exact in bfloat16 and float16."""
     if low_precision:
+        # 8 significant bits: exact in bfloat16 and in float16
         mantissa, exponent = np.frexp(array)
         array = np.ldexp(np.round(mantissa * 256) / 256, exponent)
         array = np.round(array * 2**24) / 2**24  # float16's last place

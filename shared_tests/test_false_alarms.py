@@ -74,7 +74,7 @@ def test_a_case_is_its_number(number):
 @pytest.mark.parametrize("precision", LOW)
 def test_numbers_are_exact(precision):
     wide = 300 * np.random.default_rng(0).standard_normal(500)
-    array = false_alarms.exact(wide, True)
+    array = false_alarms.exact(wide, precision)
     dtype = getattr(ml_dtypes, precision, precision)
     assert np.array_equal(array.astype(dtype).astype("f4"), array)
     assert np.abs(array / wide - 1).max() < 2**-7
