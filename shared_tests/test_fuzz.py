@@ -266,20 +266,31 @@ def test_what_the_reference_refuses_all_must_refuse():
 
 
 def test_a_sum_whose_parts_overflow_is_left_out():
-    """1e45 - 2e45 + 3e45: -inf, inf or NaN, by the order of the sum."""
-    params = {"weight": np.float32([[1e30, -2e30, 3e30], [1, 1, 1]])}
-    params["bias"] = np.zeros(2, np.float32)
+    """Sums of -1e45 and 1e45: -inf, inf or NaN, by their order."""
+    params = {"weight": np.float32(1e30 * np.ones((3, 3)))}
+    params["weight"][:2, 1] *= -3, -1
+    params["weight"][2] = 1
+    params["bias"] = np.zeros(3, np.float32)
     x = np.full((1, 3), 1e15)
-    config = dict(in_features=3, out_features=2)
+    config = dict(in_features=3, out_features=3)
     case = request("LinearReLU", x, config, params)
-    case = case._replace(cotangents={"y": np.ones((1, 2), np.float32)})
-    known = sample(case, 4)
-    assert known.outside["out.y"].tolist() == [[True, False]]
+    case = case._replace(cotangents={"y": np.ones((1, 3), np.float32)})
+    outside = sample(case, 4).outside
+    assert outside["out.y"].tolist() == [[True, True, False]]
+    assert outside["grad.bias"].tolist() == [True, True, False]
     tame = case._replace(inputs={"x": np.float32(x / 1e10)})
     assert not sample(tame, 4).outside["out.y"].any()
     endless = case._replace(inputs={"x": np.float32(x * np.inf)})
-    params["weight"][:] = [[1, 1, 1], [1, -1, 1]]
+    params["weight"][:] = [[1, 1, 1], [1, -1, 1], [1, 1, 1]]
     assert not sample(endless, 4).outside["out.y"].any()
+
+
+def test_infinity_is_beyond_any_margin():
+    """Also where the noise is infinite, since some runs overflowed."""
+    value, margin = np.array([4e38, 1.0]), np.full(2, np.inf)
+    near = {"y": np.array([np.inf, 1.5])}
+    moved = judging.beyond(value, "y", margin, near, overflowed=False)
+    assert moved.tolist() == [True, False]
 
 
 def test_a_gradual_underflow_that_grows_again_is_left_out():
