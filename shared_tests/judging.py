@@ -112,6 +112,7 @@ class Range(budget.RoundingNoise):
             return
         sizes = (a.abs() if torch.is_tensor(a) else a for a in args)
         parts = op(*sizes, **kwargs)
+        # of one sign the parts add up to |y|, but for float64's rounding
         mixed = parts.isfinite() & (parts > y.abs() * (1 + 1e-9))
         lost = mixed & (parts > self.large)
         self.overflowed |= bool(lost.any())
