@@ -55,9 +55,7 @@ def orders(framework):
     near, hints = mutants.case_order(framework), mutants.killers()
     every = sorted({name for names in near.values() for name in names})
     text = mutate.pages.source(framework, "linear.py")
-    sha = mutants.digest_of(
-        *sorted((ROOT / f"{framework}_impl").glob("*.py"))
-    )
+    sha = mutants.digest_of(*mutate.pages.paths(framework))
     yield STRAIGHT, sha, "linear.py", text, every
     for mutant in named_faults.mutants(framework):
         cases = near.get(mutant.page, [])

@@ -30,7 +30,7 @@ import torch
 from rich.console import Console
 
 from pytorch_impl import adapter
-from shared_tests import criteria, judging, random_rows
+from shared_tests import criteria, judging, pages, random_rows
 from shared_tests.fixture_files import sha256
 from shared_tests.live import Request, Worker, ask_all, reference
 from shared_tests.random_rows import LOW, Dice, draw_row, shape_of
@@ -284,16 +284,14 @@ def examine(number, workers):
 
 def digest():
     """Changes when the pages or the judge do."""
-    pages = (
-        path
-        for framework in FRAMEWORKS
-        for path in sorted((ROOT / f"{framework}_impl").glob("*.py"))
-    )
+    own_pages = itertools.chain(*map(pages.paths, FRAMEWORKS))
     names = (
         "budget verdict judging criteria webnn random_rows false_alarms"
     )
     own = (ROOT / "shared_tests" / f"{n}.py" for n in names.split())
-    return sha256(b"".join(p.read_bytes() for p in (*pages, *own)))[:12]
+    return sha256(b"".join(p.read_bytes() for p in (*own_pages, *own)))[
+        :12
+    ]
 
 
 def first_missing(lines):

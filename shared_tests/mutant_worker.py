@@ -80,7 +80,8 @@ class Watch:
         """{page: names of functions}, and start again."""
         found = {}
         for path, name in sorted(self.seen):
-            found.setdefault(pathlib.Path(path).name, []).append(name)
+            page = pathlib.Path(path.removeprefix(self.home)).as_posix()
+            found.setdefault(page, []).append(name)
         self.seen.clear()
         return found
 

@@ -231,7 +231,7 @@ def imported(framework):
     home = f"{framework}_impl."
     return {
         page: {
-            f"{node.module.removeprefix(home)}.py"
+            pages.page_of(node.module)
             for node in ast.walk(pages.tree(framework, page))
             if isinstance(node, ast.ImportFrom)
             and node.module.startswith(home)
@@ -284,7 +284,7 @@ def profiled(framework, folder):
         and name not in NOT_ASKED
         and (framework == first or first not in where or name in OWN)
     ]
-    sha = digest_of(*sorted((ROOT / f"{framework}_impl").glob("*.py")))
+    sha = digest_of(*pages.paths(framework))
     path = FOLDER / f"{framework}-tests-{sha}.json"
     found = json.loads(path.read_text()) if path.exists() else {}
     digests = {name: digest_of(here / name) for name in names}

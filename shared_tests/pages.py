@@ -27,9 +27,30 @@ NAMESPACE = re.compile(
 )
 
 
-def files(framework):
+def paths(framework):
+    """The files of a framework's folder, kernels apart, in order.
+
+    Pages in folders of their own count too: what is not found here is
+    not lined up, not tried by the mutation trial and in no digest.
+    """
     folder = ROOT / f"{framework}_impl"
-    return {path.name for path in folder.glob("*.py")}
+    found = folder.rglob("*.py")
+    return sorted(
+        path for path in found if path.parent.name != "kernels"
+    )
+
+
+def files(framework):
+    """Names of the pages: paths such as linear.py, inside the folder."""
+    folder = ROOT / f"{framework}_impl"
+    return {
+        path.relative_to(folder).as_posix() for path in paths(framework)
+    }
+
+
+def page_of(module):
+    """jax_impl.linear is the module of linear.py."""
+    return module.split(".", 1)[1].replace(".", "/") + ".py"
 
 
 def source(framework, page):
@@ -78,12 +99,11 @@ def regions(framework, page):
 
 def public(framework):
     """{name: page} of what the package imports from its pages."""
-    home = f"{framework}_impl."
     return {
-        alias.name: f"{node.module.removeprefix(home)}.py"
+        alias.name: page_of(node.module)
         for node in tree(framework, "__init__.py").body
         if isinstance(node, ast.ImportFrom)
-        and node.module.startswith(home)
+        and node.module.startswith(f"{framework}_impl.")
         for alias in node.names
     }
 

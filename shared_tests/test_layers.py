@@ -9,13 +9,13 @@ import pytest
 
 from shared_tests.cases import CASES
 from shared_tests.fixture_files import read_fixture, read_manifest
-from shared_tests.pages import NOT_PAGES
+from shared_tests.pages import NOT_PAGES, files, source
 from shared_tests.run import ROOT, group, judge_run, precisions
 
 PAGES = sorted(
-    path.stem
-    for path in (ROOT / "pytorch_impl").glob("*.py")
-    if "# region try" in path.read_text() and path.name not in NOT_PAGES
+    page
+    for page in files("pytorch") - NOT_PAGES
+    if "# region try" in source("pytorch", page)
 )
 PRECISIONS = ("float64", "float32", "bfloat16", "float16")
 LAYERS = sorted({case.layer for case in CASES})
@@ -111,7 +111,7 @@ def test_what_is_declined(
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_try_region_runs(framework, page, capsys):
-    path = ROOT / f"{framework}_impl" / f"{page}.py"
+    path = ROOT / f"{framework}_impl" / page
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out.strip()
 
