@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 
-from shared_tests.run import ROOT, write
+from shared_tests.files import ROOT, write
 
 FOLDER = ROOT / "docs" / "performance"
 ROUNDS = 9

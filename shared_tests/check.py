@@ -26,8 +26,8 @@ from rich.table import Table
 
 from shared_tests import budget
 from shared_tests.check_port import RUNS, load_module
-from shared_tests.parity import environment_error, python_of
-from shared_tests.run import ROOT
+from shared_tests.environments import environment_error, python_of
+from shared_tests.files import ROOT
 from shared_tests.verdict import UNIT_ROUNDOFF, judge, ratio
 from shared_tests.verdict import budget as allowed
 from shared_tests.worker import LENGTH, pack, unpack

@@ -19,8 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from shared_tests import pages
+from shared_tests.environments import FRAMEWORKS, TITLES
 from shared_tests.pages import align, renamed, similarity, tokens
-from shared_tests.report import FRAMEWORKS, TITLES
 
 WIDTH = 72  # of a page
 GUTTER = 3

@@ -1,8 +1,8 @@
 """pytest --framework=pytorch|jax|tf|mxnet|triton|tools: one environment.
 
 tools runs what needs no framework, triton the GPU kernels, interpreted
-where there is no GPU. Nothing is skipped: a file that does not belong to
-an environment is not collected there.
+where there is no GPU. Nothing is skipped: a test file is collected in
+the environments that its ENVIRONMENTS names, and in no other.
 """
 
 import functools
@@ -12,54 +12,7 @@ import os
 
 import pytest
 
-FRAMEWORKS = ("pytorch", "jax", "tf", "mxnet")
-EVERYWHERE = FRAMEWORKS  # needs the adapter of the framework
-BELONGS = {
-    "test_attention.py": ("jax", "tf", "tools"),
-    "test_attention_builtin.py": ("jax",),
-    "test_attention_pallas.py": ("jax",),
-    "test_bad_input.py": EVERYWHERE,
-    "test_check.py": ("pytorch",),
-    "test_checkpoint.py": EVERYWHERE,
-    "test_deviations.py": EVERYWHERE,
-    "test_environment.py": (*EVERYWHERE, "triton", "tools"),
-    "test_initialisation.py": EVERYWHERE,
-    "test_layers.py": EVERYWHERE,
-    "test_ledger.py": (*EVERYWHERE, "tools"),
-    "test_misconceptions.py": EVERYWHERE,
-    "test_not_finite.py": EVERYWHERE,
-    "test_mutants.py": EVERYWHERE,
-    "test_parameters.py": EVERYWHERE,
-    "test_qat.py": EVERYWHERE,
-    "test_quantize.py": EVERYWHERE,
-    "test_quantized_digits.py": EVERYWHERE,
-    "test_real_data.py": EVERYWHERE,
-    "test_training.py": EVERYWHERE,
-    "test_budget.py": ("pytorch",),
-    "test_export.py": ("pytorch",),
-    "test_false_alarms.py": ("pytorch",),
-    "test_fuzz.py": ("pytorch",),
-    "test_canonical.py": ("pytorch",),
-    "test_attention_triton.py": ("triton",),
-    "test_fake_quantize_triton.py": ("triton",),
-    "test_bench_calls.py": ("triton",),
-    "test_bench_gpu.py": ("tools",),
-    "test_linen.py": ("jax",),
-    "test_live.py": ("pytorch",),
-    "test_custom_function.py": ("mxnet",),
-    "test_cases.py": ("tools",),
-    "test_criteria.py": ("tools",),
-    "test_error_budgets.py": ("tools",),
-    "test_compare.py": ("tools",),
-    "test_fixtures.py": ("tools",),
-    "test_lineup.py": ("tools",),
-    "test_make.py": ("tools",),
-    "test_mutation.py": ("tools",),
-    "test_pages.py": ("tools",),
-    "test_report.py": ("tools",),
-    "test_show.py": ("tools",),
-    "test_verdict.py": ("tools",),
-}
+from shared_tests.environments import FRAMEWORKS, environments_of
 
 
 def pytest_addoption(parser):
@@ -83,7 +36,7 @@ def pytest_configure(config):
 def pytest_ignore_collect(collection_path, config):
     if collection_path.name.startswith("test_"):
         here = config.getoption("--framework")
-        return here not in BELONGS[collection_path.name]
+        return here not in environments_of(collection_path)
     return None
 
 

@@ -25,11 +25,14 @@ from rich.progress import Progress
 
 from shared_tests import mutants, mutate, named_faults
 from shared_tests.criteria import NAMES
+from shared_tests.environments import (
+    FRAMEWORKS,
+    environment_error,
+    python_of,
+)
+from shared_tests.files import ROOT, json_lines, write
 from shared_tests.mutants import table
-from shared_tests.parity import environment_error, python_of
 from shared_tests.random_rows import LOW
-from shared_tests.report import FRAMEWORKS
-from shared_tests.run import ROOT, json_lines, write
 
 FOLDER = ROOT / "build" / "criteria"
 ALARMS = ROOT / "build" / "false_alarms"

@@ -31,11 +31,10 @@ from rich.console import Console
 
 from pytorch_impl import adapter
 from shared_tests import criteria, judging, pages, random_rows
-from shared_tests.fixture_files import sha256
+from shared_tests.environments import FRAMEWORKS
+from shared_tests.files import ROOT, json_lines, sha256, write
 from shared_tests.live import Request, Worker, ask_all, reference
 from shared_tests.random_rows import LOW, Dice, draw_row, shape_of
-from shared_tests.report import FRAMEWORKS
-from shared_tests.run import ROOT, json_lines, write
 from shared_tests.verdict import FACTOR, budget, judge
 from shared_tests.webnn import ulps
 

@@ -11,7 +11,7 @@ file and of each case's row in cases.py, and that of the code that made
 the budgets. NumPy and safetensors only.
 """
 
-import hashlib
+import ast
 import json
 import os
 import pathlib
@@ -22,20 +22,19 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from shared_tests.cases import CASES
+from shared_tests.files import sha256
 
 HERE = pathlib.Path(__file__).resolve().parent
 FIXTURES = HERE / "fixtures"
 MAKERS = ("budget.py", "make_fixtures.py")
 SCHEMA = 1
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
+IMPORTS = (ast.Import, ast.ImportFrom)
 REMEDY = "run `make fixtures`"
 
 
 class FixtureError(Exception):
     """A fixture is missing, damaged or stale; says which and what to do."""
-
-
-def sha256(data):
-    return hashlib.sha256(data).hexdigest()
 
 
 def case_digest(case):
@@ -45,8 +44,24 @@ def case_digest(case):
     return sha256(repr((*row, "low_precision" in case.flags)).encode())
 
 
+def code_digest(text):
+    """Of what the code computes: its syntax tree, without imports and
+    docstrings, so that a moved name or a better sentence is no change."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node):
+            node.body = node.body[1:]
+        if isinstance(getattr(node, "body", None), list):
+            node.body = [
+                n for n in node.body if not isinstance(n, IMPORTS)
+            ]
+    return sha256(ast.dump(tree).encode())
+
+
 def maker_digests():
-    return {name: sha256((HERE / name).read_bytes()) for name in MAKERS}
+    return {
+        name: code_digest((HERE / name).read_text()) for name in MAKERS
+    }
 
 
 def write_fixtures(arrays, seed, versions, folder=FIXTURES):

@@ -29,7 +29,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from pytorch_impl import adapter
-from shared_tests.fixture_files import sha256
+from shared_tests.environments import FRAMEWORKS
+from shared_tests.files import ROOT, sha256, write
 from shared_tests.judging import examine, known
 from shared_tests.live import Request, Worker, ask_all
 from shared_tests.planted import FAULTS, plant
@@ -41,8 +42,7 @@ from shared_tests.random_rows import (
     shape_of,
     size_of,
 )
-from shared_tests.report import FRAMEWORKS
-from shared_tests.run import ROOT, group, write
+from shared_tests.run import group
 from shared_tests.worker import LENGTH, pack, unpack
 
 BUILD = ROOT / "build" / "fuzz"

@@ -20,10 +20,13 @@ import tempfile
 import time
 from typing import NamedTuple
 
+from shared_tests.environments import (
+    ONE_THREAD,
+    environment_error,
+    python_of,
+)
+from shared_tests.files import ROOT
 from shared_tests.make_fixtures import reference
-from shared_tests.parity import environment_error, python_of
-from shared_tests.run import ROOT
-from shared_tests.run_tests import ONE_THREAD
 from shared_tests.worker import LENGTH, pack, unpack
 
 __all__ = ["Request", "Worker", "ask_all", "reference"]

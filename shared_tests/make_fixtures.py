@@ -18,7 +18,8 @@ from rich.progress import track
 
 from pytorch_impl import adapter
 from shared_tests import budget
-from shared_tests.cases import CASES, normal
+from shared_tests.cases import CASES
+from shared_tests.draws import normal
 from shared_tests.fixture_files import (
     FIXTURES,
     FixtureError,

@@ -11,8 +11,8 @@ import json
 import subprocess
 import sys
 
+from shared_tests.files import ROOT, write
 from shared_tests.ledger import measure_all, replaced
-from shared_tests.run import ROOT, write
 
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet", "tools")
 FOLDER = ROOT / "build" / "ledger"
@@ -50,7 +50,7 @@ def write_table(folder=FOLDER, document=DOCUMENT):
 
 def measure_all_environments():
     """What is missing, as a text; "" if nothing is."""
-    from shared_tests.parity import environment_error, python_of
+    from shared_tests.environments import environment_error, python_of
 
     errors = [e for e in map(environment_error, ENVIRONMENTS) if e]
     if errors:

@@ -13,6 +13,7 @@ import pytorch_impl
 from pytorch_impl import adapter
 from pytorch_impl.parameters import named_parameters, seeded
 from shared_tests.budget import RoundingNoise
+from shared_tests.files import write
 from shared_tests.make_fixtures import SEED
 from shared_tests.quantized_digits import integers
 from shared_tests.real_data import (
@@ -21,7 +22,6 @@ from shared_tests.real_data import (
     draw_order,
     train_and_test,
 )
-from shared_tests.run import write
 from shared_tests.verdict import UNIT_ROUNDOFF
 
 NOISY = 4

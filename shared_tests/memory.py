@@ -116,7 +116,8 @@ def measure(framework, page, which, size):
 
 def measured(framework, page, which, size):
     """The same from a fresh process."""
-    from shared_tests.parity import ROOT, python_of
+    from shared_tests.environments import python_of
+    from shared_tests.files import ROOT
 
     page, *holes = page.split()
     what = framework, page, which, str(size)
@@ -155,8 +156,8 @@ def slope(extra):
 
 
 def main():
-    from shared_tests.report import FRAMEWORKS
-    from shared_tests.run import ROOT, write
+    from shared_tests.environments import FRAMEWORKS
+    from shared_tests.files import ROOT, write
 
     (ROOT / "build" / "logs").mkdir(parents=True, exist_ok=True)
     rows = {

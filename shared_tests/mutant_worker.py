@@ -34,16 +34,10 @@ import pytest
 
 from shared_tests import criteria
 from shared_tests.cases import CASES
-from shared_tests.conftest import BELONGS
+from shared_tests.environments import environments_of
+from shared_tests.files import ROOT, write
 from shared_tests.fixture_files import read_fixture, read_manifest
-from shared_tests.run import (
-    ROOT,
-    computed,
-    group,
-    judge_run,
-    precisions,
-    write,
-)
+from shared_tests.run import computed, group, judge_run, precisions
 
 # seconds of the processor: a test that takes longer is left out, and
 # what all tests of one fault may take
@@ -207,8 +201,8 @@ class Names:
 def collected(framework, names):
     """Those of the tests that this framework has."""
     plugin = Names()
-    files = {pathlib.Path(name.split("::")[0]) for name in names}
-    files = [str(f) for f in files if framework in BELONGS[f.name]]
+    files = {ROOT / name.split("::")[0] for name in names}
+    files = [str(f) for f in files if framework in environments_of(f)]
     none = pytest.ExitCode.NO_TESTS_COLLECTED
     pytest_run(framework, files, plugin, none)
     return plugin.found

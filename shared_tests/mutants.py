@@ -41,9 +41,9 @@ from datetime import date
 
 from shared_tests import mutate, named_faults, pages
 from shared_tests.cases import CASES
-from shared_tests.conftest import BELONGS, FRAMEWORKS
+from shared_tests.environments import FRAMEWORKS, test_files
 from shared_tests.equivalent_mutants import EQUIVALENT
-from shared_tests.fixture_files import sha256
+from shared_tests.files import ROOT, json_lines, sha256, write
 from shared_tests.mutant_worker import (
     ALLOWED,
     FEW,
@@ -51,7 +51,6 @@ from shared_tests.mutant_worker import (
     SLOW,
     enclosing,
 )
-from shared_tests.run import ROOT, json_lines, write
 
 FOLDER = ROOT / "build" / "mutants"
 PAGE = ROOT / "docs" / "mutants.md"
@@ -184,7 +183,7 @@ def suite_digests():
     here = ROOT / "shared_tests"
     tests = (
         here / name
-        for name, where in BELONGS.items()
+        for name, where in test_files().items()
         if name not in NOT_ASKED and where != ("tools",)
     )
     cases = here / "cases.py"
@@ -279,7 +278,7 @@ def profiled(framework, folder):
             others = profiled(first, its)
     names = [
         name
-        for name, where in BELONGS.items()
+        for name, where in test_files().items()
         if framework in where
         and name not in NOT_ASKED
         and (framework == first or first not in where or name in OWN)

@@ -30,7 +30,7 @@ import copy
 from typing import NamedTuple
 
 from shared_tests import pages
-from shared_tests.fixture_files import sha256
+from shared_tests.files import sha256
 
 REGIONS = ("gradient rule", "function", "layer")
 NOT_TRIED = {

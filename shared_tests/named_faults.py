@@ -10,7 +10,7 @@ import ast
 import re
 from typing import NamedTuple
 
-from shared_tests.fixture_files import sha256
+from shared_tests.files import sha256
 from shared_tests.mutate import Mutant, source_bytes
 
 NAMESPACE = dict(pytorch="torch", jax="jnp", tf="tf", mxnet="np")

@@ -11,7 +11,7 @@ import difflib
 import functools
 import re
 
-from shared_tests.run import ROOT
+from shared_tests.files import ROOT
 
 NOT_PAGES = {"__init__.py", "adapter.py", "export.py"}
 DIFFERS = "what differs here"

@@ -23,14 +23,15 @@ from rich.progress import (
     TextColumn,
 )
 
-from shared_tests.fixture_files import FIXTURES
-from shared_tests.report import (
+from shared_tests.environments import (
     FRAMEWORKS,
-    html,
-    print_report,
-    succeeded,
+    environment_error,
+    last_line,
+    python_of,
 )
-from shared_tests.run import ROOT, write
+from shared_tests.files import ROOT, write
+from shared_tests.fixture_files import FIXTURES
+from shared_tests.report import html, print_report, succeeded
 
 SCHEMA = 1
 STALL_SECONDS = 300  # without a sign of life, a process counts as hung
@@ -80,25 +81,6 @@ class Column:
             "reason": self.error or "it never started",
             "versions": self.versions,
         }
-
-
-def python_of(framework):
-    return ROOT / ".venv" / framework / "bin" / "python"
-
-
-def environment_error(framework):
-    """Why a framework's environment cannot run, or None."""
-    if (ROOT / ".venv" / framework / ".stamp").exists():
-        return None
-    log = ROOT / "build" / "logs" / f"env-{framework}.log"
-    return f".venv/{framework} could not be built: {last_line(log)}"
-
-
-def last_line(path):
-    if not path.exists():
-        return f"no {path.name}"
-    lines = path.read_text(errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else f"{path.name} is empty"
 
 
 def run_command(framework, fixtures):

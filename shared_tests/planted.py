@@ -6,7 +6,7 @@ root = plant(FAULTS["causal"], folder)
 import shutil
 from typing import NamedTuple
 
-from shared_tests.run import ROOT
+from shared_tests.files import ROOT
 
 
 class Fault(NamedTuple):

@@ -23,8 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from shared_tests.files import ROOT, write
 from shared_tests.real_data import TASKS, draw_order, read_run, samples
-from shared_tests.run import ROOT, write
 
 SEEDS, BITS = range(5), (8, 4, 3, 2)
 METHODS = {
@@ -390,7 +390,7 @@ def write_page(rows, page=PAGE):
 
 def run_all():
     """Two at a time; 0, or 1 where a framework did not finish."""
-    from shared_tests.parity import FRAMEWORKS, python_of
+    from shared_tests.environments import FRAMEWORKS, python_of
 
     with futures.ThreadPoolExecutor(2) as pool:
         command = "-m", "shared_tests.quantized_digits"
@@ -410,7 +410,7 @@ def run_all():
 
 def main():
     if sys.argv[1:] == ["page"]:
-        from shared_tests.parity import FRAMEWORKS
+        from shared_tests.environments import FRAMEWORKS
 
         return write_page({name: read(name) for name in FRAMEWORKS})
     if sys.argv[1:]:

@@ -9,13 +9,8 @@ from html import escape
 from rich.table import Table
 from rich.text import Text
 
-FRAMEWORKS = ("pytorch", "jax", "tf", "mxnet")
-TITLES = {
-    "pytorch": "PyTorch",
-    "jax": "JAX",
-    "tf": "TensorFlow",
-    "mxnet": "MXNet",
-}
+from shared_tests.environments import FRAMEWORKS, TITLES
+
 SHADES = ("#f2f6fc", "#dbe8f7", "#bcd5f0", "#94bbe5", "#6399d4")
 
 

@@ -13,7 +13,6 @@ standard output, which parity.py reads:
 """
 
 import argparse
-import contextlib
 import importlib
 import json
 import math
@@ -24,36 +23,15 @@ import sys
 import numpy as np
 
 from shared_tests.cases import CASES
+from shared_tests.files import ROOT, sha256
 from shared_tests.fixture_files import (
     FIXTURES,
     FixtureError,
     check_manifest,
     read_fixture,
     read_manifest,
-    sha256,
 )
 from shared_tests.verdict import failed, judge
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-
-def write(path, content):
-    """Text or bytes, whole or not at all: a crash leaves what was there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    if isinstance(content, str):
-        content = content.encode("utf-8")
-    fresh.write_bytes(content)
-    os.replace(fresh, path)
-
-
-def json_lines(path):
-    """The rows of a file that grows; a line that was cut off is none."""
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        with contextlib.suppress(ValueError):
-            rows.append(json.loads(line))
-    return rows
 
 
 def precisions(case):

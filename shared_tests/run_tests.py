@@ -13,14 +13,15 @@ import xml.etree.ElementTree as ElementTree
 from rich.console import Console
 from rich.table import Table
 
-from shared_tests.parity import ROOT, environment_error, python_of
-from shared_tests.report import FRAMEWORKS
+from shared_tests.environments import (
+    ENVIRONMENTS,
+    ONE_THREAD,
+    environment_error,
+    python_of,
+)
+from shared_tests.files import ROOT
 
-ENVIRONMENTS = ("tools", *FRAMEWORKS, "triton")
 COUNTS = ("ran", "failed", "skipped")
-# as many environments at once as there are cores: two threads each got
-# in each other's way, and took six times as long in training loops
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 def read_counts(path):

@@ -26,6 +26,8 @@ from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.run import group
 from shared_tests.verdict import judge
 
+ENVIRONMENTS = ("jax", "tf", "tools")
+
 
 # JAX: call(config, q, k, v, attn_mask) on B H N D
 def jax_nn(config, q, k, v, attn_mask=None):

@@ -18,6 +18,8 @@ from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.run import group, precisions, sigmas
 from shared_tests.verdict import judge
 
+ENVIRONMENTS = ("jax",)
+
 ATTENTION = [case for case in CASES if case.layer == "attention"]
 
 

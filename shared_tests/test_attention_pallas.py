@@ -20,6 +20,8 @@ from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.run import group, precisions, sigmas
 from shared_tests.verdict import judge
 
+ENVIRONMENTS = ("jax",)
+
 ATTENTION = [case for case in CASES if case.layer == "attention"]
 LONG = [case for case in ATTENTION if "many_terms" in case.flags]
 ROWS = [(c, p, 16) for c in ATTENTION for p in precisions(c)[1:]]

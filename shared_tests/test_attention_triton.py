@@ -28,11 +28,15 @@ from pytorch_impl.kernels.attention_triton import (
     attention_triton,
     pick_tiles,
 )
-from shared_tests.cases import CASES, normal
+from shared_tests.cases import CASES
+from shared_tests.draws import normal
+from shared_tests.files import ROOT
 from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.make_fixtures import draw_array, reference
-from shared_tests.run import ROOT, group, precisions, sigmas
+from shared_tests.run import group, precisions, sigmas
 from shared_tests.verdict import judge
+
+ENVIRONMENTS = ("triton",)
 
 GPU = torch.cuda.is_available()
 DEVICE = "cuda" if GPU else "cpu"

@@ -5,6 +5,8 @@ import re
 import numpy as np
 import pytest
 
+ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
+
 LINEAR = dict(in_features=7, out_features=3)
 MLP = dict(input_size=7, hidden_size=11, output_size=3)
 CONFIGS = {

@@ -5,6 +5,8 @@ import torch
 
 from shared_tests import bench_gpu
 
+ENVIRONMENTS = ("triton",)
+
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # a backend may refuse float32 or this device: it has to be named then
 OURS = {"ours", "ours, pointers", "ours, specialized"}

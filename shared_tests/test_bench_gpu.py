@@ -7,7 +7,9 @@ import types
 import pytest
 
 from shared_tests import bench_gpu
-from shared_tests.run import ROOT
+from shared_tests.files import ROOT
+
+ENVIRONMENTS = ("tools",)
 
 FOLDER = ROOT / "docs" / "performance"
 

@@ -10,6 +10,8 @@ from shared_tests import budget
 from shared_tests.budget import RoundingNoise, estimate
 from shared_tests.verdict import FACTOR, UNIT_ROUNDOFF, judge
 
+ENVIRONMENTS = ("pytorch",)
+
 U = UNIT_ROUNDOFF["float32"]
 
 

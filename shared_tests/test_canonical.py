@@ -18,6 +18,8 @@ from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.run import group
 from shared_tests.verdict import judge
 
+ENVIRONMENTS = ("pytorch",)
+
 LONG = np.longdouble
 EXTENDED = np.finfo(LONG).nmant >= 63
 EVERY_CASE = pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)

@@ -5,8 +5,11 @@ import ast
 import pytest
 
 from shared_tests.cases import CASES
+from shared_tests.files import ROOT
 from shared_tests.fixture_files import read_fixture, read_manifest
-from shared_tests.run import ROOT, group
+from shared_tests.run import group
+
+ENVIRONMENTS = ("tools",)
 
 EVERY_CASE = pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
 

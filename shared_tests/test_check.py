@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from shared_tests import check
-from shared_tests.run import ROOT
+from shared_tests.files import ROOT
+
+ENVIRONMENTS = ("pytorch",)
 
 EXAMPLE = ROOT / "docs" / "check"
 ARRAYS = "out.y grad.x grad.scale grad.dense.weight grad.dense.bias"

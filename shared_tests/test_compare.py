@@ -19,7 +19,9 @@ from shared_tests.compare import (
     find_frameworks,
     find_page,
 )
-from shared_tests.report import FRAMEWORKS
+from shared_tests.environments import FRAMEWORKS
+
+ENVIRONMENTS = ("tools",)
 
 ROOT = pages.ROOT
 

@@ -8,6 +8,8 @@ import pytest
 from shared_tests import criteria
 from shared_tests.verdict import UNIT_ROUNDOFF, judge
 
+ENVIRONMENTS = ("tools",)
+
 REFERENCE = np.array([1.0, -3.0, 1e-6, 250.0, 0.0])
 SIGMA = np.ones(5)
 

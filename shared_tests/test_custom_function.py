@@ -17,7 +17,9 @@ from mxnet import autograd, np
 from mxnet.autograd import Function as Original
 
 from mxnet_impl.custom_function import Function, empty_result, live
-from shared_tests.run import ROOT
+from shared_tests.files import ROOT
+
+ENVIRONMENTS = ("mxnet",)
 
 JUNK = 7.0  # what a gradient buffer holds before backward
 BOTH = pytest.mark.parametrize("base", [Function, Original])

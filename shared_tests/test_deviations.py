@@ -9,9 +9,11 @@ import importlib.util
 import numpy as np
 
 from shared_tests.cases import CASES
+from shared_tests.files import ROOT
 from shared_tests.fixture_files import read_fixture, read_manifest
-from shared_tests.run import ROOT
 from shared_tests.verdict import judge
+
+ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
 
 def broadcast_gradient():

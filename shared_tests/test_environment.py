@@ -3,7 +3,9 @@
 import re
 from importlib.metadata import distributions
 
-from shared_tests.run import ROOT
+from shared_tests.files import ROOT
+
+ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet", "triton", "tools")
 
 # what torch brings along where it is built for a GPU
 CUDA = re.compile(r"(nvidia|cuda)[-_]|triton$|pip$")

@@ -8,6 +8,8 @@ from shared_tests import error_budgets
 from shared_tests.criteria import NAMES
 from shared_tests.named_faults import FAULTS
 
+ENVIRONMENTS = ("tools",)
+
 
 def line(number, alarms=(), peak=0.5):
     peaks = {name: [2.0, 0.0] for name in NAMES} | {

@@ -16,6 +16,8 @@ from pytorch_impl.parameters import seeded
 from pytorch_impl.prepare import find, prepare, set_mode
 from shared_tests.cases import CLASSIFIER, SMALL_MLP
 
+ENVIRONMENTS = ("pytorch",)
+
 MODELS = {
     "MLP": (SMALL_MLP, (7,)),
     "TransformerClassifier": (CLASSIFIER, (6, 5)),

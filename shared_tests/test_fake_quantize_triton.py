@@ -28,10 +28,13 @@ from pytorch_impl.kernels.quantize_triton import quantize_triton
 from pytorch_impl.lsq import lsq
 from shared_tests import test_quantize
 from shared_tests.cases import CASES
+from shared_tests.files import ROOT
 from shared_tests.fixture_files import read_fixture, read_manifest
-from shared_tests.run import ROOT, group
+from shared_tests.run import group
 from shared_tests.test_quantize import SETTINGS, define, name
 from shared_tests.verdict import judge
+
+ENVIRONMENTS = ("triton",)
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 ON_GPU = DEVICE == "cuda"

@@ -12,6 +12,8 @@ from shared_tests import criteria, false_alarms
 from shared_tests.random_rows import LAYERS, LOW
 from shared_tests.webnn import ulps
 
+ENVIRONMENTS = ("pytorch",)
+
 SAME, COMPILED = false_alarms.SAME, false_alarms.COMPILED
 
 

@@ -7,16 +7,20 @@ import numpy as np
 import pytest
 
 from shared_tests import fixture_files
-from shared_tests.cases import CASES, normal
+from shared_tests.cases import CASES
+from shared_tests.draws import normal
 from shared_tests.fixture_files import (
     FIXTURES,
     FixtureError,
     check_manifest,
+    code_digest,
     read_fixture,
     read_manifest,
     recover,
     write_fixtures,
 )
+
+ENVIRONMENTS = ("tools",)
 
 CASE = CASES[0]
 
@@ -121,6 +125,22 @@ def test_a_changed_budget_makes_all_of_them_stale(monkeypatch):
         "stale fixtures", "budget.py changed", "make fixtures"
     ):
         check_manifest(read_manifest())
+
+
+def test_what_makes_a_maker_another():
+    """Imports, docstrings and comments move no number; all else may."""
+    code = (fixture_files.HERE / "budget.py").read_text()
+    same, head = code_digest(code), code.split('"""')[1]
+    for old, new in (
+        ("import math\n", "import math\nfrom a import b\n"),
+        (head, "Another header."),
+        ("RUNS = 48", "RUNS = 48  # a comment"),
+    ):
+        assert old in code
+        assert code_digest(code.replace(old, new)) == same
+    for old, new in (("RUNS = 48", "RUNS = 49"), ("0.6 *", "0.61 *")):
+        assert old in code
+        assert code_digest(code.replace(old, new)) != same
 
 
 def test_what_is_written_is_read_back(tmp_path):

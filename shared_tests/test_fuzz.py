@@ -9,9 +9,11 @@ from rich.console import Console
 
 from pytorch_impl import adapter
 from shared_tests import cases, fuzz, judging, planted
+from shared_tests.files import ROOT
 from shared_tests.live import Request
 from shared_tests.make_fixtures import draw_array, reference
-from shared_tests.run import ROOT
+
+ENVIRONMENTS = ("pytorch",)
 
 X = np.float32([1.5, -2.0, 0.25])
 

@@ -15,6 +15,8 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
+
 ALPHA = 1e-6
 # Kolmogorov: P(sqrt(n) D > k) = 2 exp(-2 k^2) - 2 exp(-8 k^2) + ...
 KOLMOGOROV = math.sqrt(math.log(2 / ALPHA) / 2)  # 2.69

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from shared_tests.cases import CASES
+from shared_tests.files import ROOT
 from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.pages import NOT_PAGES, files, source
-from shared_tests.run import ROOT, group, judge_run, precisions
+from shared_tests.run import group, judge_run, precisions
+
+ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
 PAGES = sorted(
     page

@@ -25,10 +25,11 @@ from shared_tests.ledger import (
 )
 from shared_tests.make_ledger import (
     DOCUMENT,
-    ENVIRONMENTS,
     write_table,
 )
 from shared_tests.test_quantize import define
+
+ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet", "tools")
 
 LIBRARIES = {
     "pytorch": ["torch"],

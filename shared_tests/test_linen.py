@@ -14,6 +14,8 @@ from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.run import group
 from shared_tests.verdict import judge
 
+ENVIRONMENTS = ("jax",)
+
 LINEN = [c for c in CASES if c.layer in ("CenteredLayer", "LinearReLU")]
 EVERY_CASE = pytest.mark.parametrize("case", LINEN, ids=lambda c: c.id)
 

@@ -7,6 +7,7 @@ import ast
 
 import pytest
 
+from shared_tests.environments import FRAMEWORKS
 from shared_tests.pages import (
     NOT_PAGES,
     definitions,
@@ -17,7 +18,8 @@ from shared_tests.pages import (
     source,
     tree,
 )
-from shared_tests.report import FRAMEWORKS
+
+ENVIRONMENTS = ("tools",)
 
 REGIONS = (
     "imports",

@@ -6,8 +6,10 @@ import subprocess
 
 import pytest
 
-from shared_tests.report import FRAMEWORKS
-from shared_tests.run import ROOT
+from shared_tests.environments import FRAMEWORKS
+from shared_tests.files import ROOT
+
+ENVIRONMENTS = ("tools",)
 
 FOLDERS = [f"{framework}_impl" for framework in FRAMEWORKS]
 FOLDERS += ["shared_tests", "pytorch_impl/kernels"]

@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 
 from shared_tests.cases import CASES
+from shared_tests.files import ROOT
 from shared_tests.fixture_files import read_fixture, read_manifest
-from shared_tests.run import ROOT, group, judge_run
+from shared_tests.run import group, judge_run
 from shared_tests.verdict import judge
+
+ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
 missing = contextlib.suppress(ImportError)  # one of the four is there
 with missing:

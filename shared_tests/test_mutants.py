@@ -14,6 +14,8 @@ from shared_tests import mutants, mutate, named_faults
 from shared_tests.cases import CASES
 from shared_tests.equivalent_mutants import EQUIVALENT
 
+ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
+
 SEED, DRAWN = 0, 12
 # of the systematic ones that seed draws, what the small cases miss
 MISSED = {

@@ -6,8 +6,10 @@ import json
 import pytest
 
 from shared_tests import mutants, mutate, named_faults
-from shared_tests.conftest import FRAMEWORKS
+from shared_tests.environments import FRAMEWORKS
 from shared_tests.equivalent_mutants import EQUIVALENT
+
+ENVIRONMENTS = ("tools",)
 
 PAGE = """
 # region function

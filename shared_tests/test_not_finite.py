@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
+
 NAN, INF = np.nan, np.inf
 X = np.float32([0.25, 0.5, -1.0, 2.0, 1.5])
 

@@ -8,6 +8,8 @@ import pytest
 from shared_tests import pages
 from shared_tests.pages import align, alignment, renamed, sections
 
+ENVIRONMENTS = ("tools",)
+
 TORCH = '''\
 """Toy: a page.
 

@@ -7,6 +7,8 @@ from shared_tests.cases import CASES
 from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.verdict import judge
 
+ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
+
 LINEAR = dict(in_features=7, out_features=3)
 MLP = dict(input_size=7, hidden_size=11, output_size=3)
 ATTENTION = {

@@ -16,6 +16,8 @@ from shared_tests.cases import CLASSIFIER
 from shared_tests.quantized_digits import to_array
 from shared_tests.test_quantize import bounds, define
 
+ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
+
 SEEDS = 1000
 EVERY_PRECISION = pytest.mark.parametrize(
     "precision", ["float32", "float64"]

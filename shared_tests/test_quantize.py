@@ -18,6 +18,8 @@ from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.run import group
 from shared_tests.verdict import judge
 
+ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
+
 DTYPES = {"float32": np.float32, "float64": np.float64}
 COUNT = 700_000  # values to each setting and precision
 SETTINGS = [

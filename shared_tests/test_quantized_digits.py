@@ -7,6 +7,8 @@ from shared_tests import quantized_digits
 from shared_tests.quantized_digits import Framework
 from shared_tests.real_data import DATA
 
+ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
+
 
 def test_the_same_integers_after_200_steps(framework):
     """Weights, biases and zero points of a model of all quantizers."""

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from shared_tests.files import ROOT
 from shared_tests.real_data import (
     TASKS,
     loss_on_test,
@@ -13,7 +14,8 @@ from shared_tests.real_data import (
     train_and_test,
     verdicts,
 )
-from shared_tests.run import ROOT
+
+ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
 
 @pytest.fixture(scope="module", params=TASKS)

@@ -7,16 +7,18 @@ import sys
 import pytest
 from rich.console import Console
 
-from shared_tests import parity
+from shared_tests import environments, parity
+from shared_tests.environments import FRAMEWORKS
+from shared_tests.files import write
 from shared_tests.parity import Column, follow, merge
 from shared_tests.report import (
-    FRAMEWORKS,
     closing_line,
     html,
     print_report,
     succeeded,
 )
-from shared_tests.run import write
+
+ENVIRONMENTS = ("tools",)
 
 
 def row(**changes):
@@ -213,11 +215,13 @@ def test_what_a_framework_says_itself_comes_first(tmp_path):
 
 
 def test_an_environment_that_could_not_be_built(tmp_path, monkeypatch):
-    monkeypatch.setattr(parity, "ROOT", tmp_path)
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
     logs = tmp_path / "build" / "logs"
     logs.mkdir(parents=True)
     (logs / "env-tf.log").write_text("a\nno matching distribution\n")
-    assert "no matching distribution" in parity.environment_error("tf")
+    assert "no matching distribution" in environments.environment_error(
+        "tf"
+    )
     assert "env-jax.log" in parity.environment_error("jax")
 
 

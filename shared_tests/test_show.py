@@ -11,12 +11,14 @@ from rich.console import Console
 
 from shared_tests import show, test_layers
 from shared_tests.cases import CASES
+from shared_tests.files import ROOT
 from shared_tests.fixture_files import (
     FixtureError,
     read_fixture,
     read_manifest,
 )
-from shared_tests.run import ROOT
+
+ENVIRONMENTS = ("tools",)
 
 CASE = next(case for case in CASES if case.id == "Linear-basic")
 

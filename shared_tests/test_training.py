@@ -15,6 +15,8 @@ from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.run import group
 from shared_tests.verdict import judge
 
+ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
+
 BETAS, EPS = (7 / 8, 1 - 2**-10), 2**-27
 TRAINED = [case for case in CASES if case.training]
 OTHER_ADAM = ("tf", "mxnet")

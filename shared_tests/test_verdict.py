@@ -8,6 +8,8 @@ from shared_tests.cases import CASES
 from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.verdict import TINY, UNIT_ROUNDOFF, judge
 
+ENVIRONMENTS = ("tools",)
+
 CASE = next(case for case in CASES if case.id == "Linear-basic")
 
 
