@@ -53,40 +53,40 @@ test-all: environments kernels lint ## every test in every environment, one tabl
 	@$(TOOLS) -m shared_tests.run_tests
 
 compare: .venv/tools/.stamp ## pages side by side: LAYER=linear FRAMEWORKS=pytorch,jax
-	@$(TOOLS) -m shared_tests.compare compare "$(LAYER)" "$(FRAMEWORKS)"
+	@$(TOOLS) -m shared_tests.side_by_side.compare compare "$(LAYER)" "$(FRAMEWORKS)"
 
 show: .venv/tools/.stamp ## the numbers of a case: CASE=Linear-basic
 	@$(TOOLS) -m shared_tests.show "$(CASE)"
 
 alignment: .venv/tools/.stamp ## how many lines of the pages are equal
-	@$(TOOLS) -m shared_tests.compare alignment
+	@$(TOOLS) -m shared_tests.side_by_side.compare alignment
 
 memory: environments ## peak memory of attention, in 15 minutes
-	@$(TOOLS) -m shared_tests.memory
+	@$(TOOLS) -m shared_tests.performance.memory
 
 ledger: environments ## measure the frameworks' own quantizers; docs/deviations.md
-	@$(TOOLS) -m shared_tests.make_ledger
+	@$(TOOLS) -m shared_tests.builtins.make_ledger
 
 digits: environments ## train digits with 8 to 2 bits; docs/quantization.md
-	@$(TOOLS) -m shared_tests.quantized_digits
+	@$(TOOLS) -m shared_tests.real_data.quantized_digits
 
 fuzz: environments ## random cases for the four: MINUTES=10 SEED=1
-	@.venv/pytorch/bin/python -m shared_tests.fuzz --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)")
+	@.venv/pytorch/bin/python -m shared_tests.live.fuzz --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)")
 
 check: environments ## rounding or a bug in your port: LAYER=docs/check/jax_port.py
-	@.venv/pytorch/bin/python -m shared_tests.check "$(LAYER)"
+	@.venv/pytorch/bin/python -m shared_tests.live.check "$(LAYER)"
 
 bench-gpu: ## test and time the GPU kernels: PYTHON= one with torch for CUDA
-	@$(PYTHON) -m shared_tests.bench_gpu
+	@$(PYTHON) -m shared_tests.performance.bench_gpu
 
 mutants: environments ## seeded faults, which must fail; docs/mutants.md
-	@$(TOOLS) -m shared_tests.mutants
+	@$(TOOLS) -m shared_tests.trials.mutants
 
 false-alarms: environments ## fresh cases, all right: who is outside? MINUTES=10
-	@.venv/pytorch/bin/python -m shared_tests.false_alarms --minutes "$(MINUTES)"
+	@.venv/pytorch/bin/python -m shared_tests.trials.false_alarms --minutes "$(MINUTES)"
 
 error-budgets: environments ## the usual criteria beside ours; docs/error-budgets.md
-	@$(TOOLS) -m shared_tests.error_budgets
+	@$(TOOLS) -m shared_tests.trials.error_budgets
 
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .

@@ -2,7 +2,7 @@
 
 The same use: subclass it, write forward and backward, keep tensors with
 self.save_for_backward, call an instance once. What the original does
-(each seen in shared_tests/test_custom_function.py) and what this does:
+(each seen in shared_tests/layers/test_custom_function.py) and what this does:
 
 inputs after one without a gradient get none    each gets its own
 grad_req "add" writes nothing                   adds

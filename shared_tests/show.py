@@ -17,7 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 from shared_tests.cases import CASES
-from shared_tests.compare import close
 from shared_tests.fixture_files import (
     FixtureError,
     check_manifest,
@@ -25,6 +24,7 @@ from shared_tests.fixture_files import (
     read_manifest,
 )
 from shared_tests.run import group, runs
+from shared_tests.selection import close
 from shared_tests.verdict import budget
 
 FIRST = 4  # numbers of an array
@@ -117,7 +117,7 @@ def how_it_is_run(case):
 {listed}
 
 .venv/jax/bin/python -m pytest --framework=jax \\
-    "shared_tests/test_layers.py::{test}"
+    "shared_tests/layers/test_layers.py::{test}"
 
 .venv/jax/bin/python
 from safetensors.numpy import load_file

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from shared_tests import show, test_layers
+from shared_tests import show
 from shared_tests.cases import CASES
 from shared_tests.files import ROOT
 from shared_tests.fixture_files import (
@@ -17,6 +17,7 @@ from shared_tests.fixture_files import (
     read_fixture,
     read_manifest,
 )
+from shared_tests.layers import test_layers
 
 ENVIRONMENTS = ("tools",)
 
@@ -136,7 +137,7 @@ def test_the_test_it_names_exists():
     path, name, words = re.search(
         r'"(.*)::(\w+)\[(.*)\]"', text
     ).groups()
-    assert path == "shared_tests/test_layers.py"
+    assert path == "shared_tests/layers/test_layers.py"
     (mark,) = getattr(test_layers, name).pytestmark
     ids = mark.kwargs["ids"]
     assert words in {"-".join(map(ids, pair)) for pair in mark.args[1]}

@@ -1,0 +1,1 @@
+"""What the frameworks' own functions do: the ledger of deviations."""

@@ -1,0 +1,1 @@
+"""Four live workers: random cases, planted faults, other people's ports."""

@@ -1,0 +1,1 @@
+"""Benchmarks, memory, and the tests of the GPU kernels."""

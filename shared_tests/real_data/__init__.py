@@ -1,0 +1,1 @@
+"""Training on digits and diabetes."""

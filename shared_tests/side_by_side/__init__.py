@@ -1,0 +1,1 @@
+"""The pages beside each other: compare, alignment, line-up."""

@@ -1,0 +1,1 @@
+"""What the cases catch, and how rarely they cry wolf."""

@@ -1,0 +1,192 @@
+"""The false-alarm trial draws what it says, and can raise an alarm."""
+
+import json
+
+import ml_dtypes
+import numpy as np
+import pytest
+from rich.console import Console
+
+from pytorch_impl import adapter
+from shared_tests.live.random_rows import LAYERS, LOW
+from shared_tests.trials import criteria, false_alarms
+from shared_tests.trials.webnn import ulps
+
+ENVIRONMENTS = ("pytorch",)
+
+SAME, COMPILED = false_alarms.SAME, false_alarms.COMPILED
+
+
+class Local:
+    """A worker that computes here, by PyTorch; flaw: what it spoils."""
+
+    flaw = staticmethod(lambda arrays: arrays)
+
+    def __init__(self, framework):
+        self.framework = framework
+
+    def send(self, request):
+        self.request = request
+
+    def receive(self, finding, timeout):
+        layer, config, params, inputs, cotangents, precision, _ = (
+            self.request
+        )
+        if precision in LOW:
+            return "unsupported: not here"
+        built = adapter.build(layer, config, params, precision)
+        return self.flaw(adapter.run(built, inputs, cotangents or None))
+
+    def stop(self):
+        pass
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(false_alarms, "Worker", Local)
+    monkeypatch.setattr(false_alarms, "SIDES", {})
+    monkeypatch.setattr(false_alarms, "USUAL", range(2, 8))
+    monkeypatch.setattr(false_alarms, "LEAST", 0)
+
+
+def test_every_layer_and_both_modes_come_up():
+    rows = [
+        false_alarms.row_of(SAME * n)
+        for n in range(len(LAYERS) * COMPILED)
+    ]
+    assert {row.layer for row in rows} == set(LAYERS)
+    assert {row.layer for row in rows if row.compiled} == set(LAYERS)
+    again = false_alarms.row_of(SAME * len(LAYERS) * COMPILED)
+    assert again == rows[0]  # what is compiled stays the same
+
+
+@pytest.mark.parametrize("number", [SAME * 3 + 1, SAME * 9 + 2])
+def test_a_case_is_its_number(number):
+    one, _, drawn = false_alarms.request_of(number)
+    two, *_ = false_alarms.request_of(number)
+    for mine, its in zip(one[2:5], two[2:5]):
+        assert mine.keys() == its.keys()
+        for name in mine:
+            assert np.array_equal(mine[name], its[name])
+    assert 1e-6 <= drawn["scale"] <= 1e6
+    other, *_ = false_alarms.request_of(number + 1)
+    assert not np.array_equal(one.inputs["x"], other.inputs["x"])
+
+
+@pytest.mark.parametrize("precision", LOW)
+def test_numbers_are_exact(precision):
+    wide = 300 * np.random.default_rng(0).standard_normal(500)
+    array = false_alarms.exact(wide, precision)
+    dtype = getattr(ml_dtypes, precision, precision)
+    assert np.array_equal(array.astype(dtype).astype("f4"), array)
+    assert np.abs(array / wide - 1).max() < 2**-7
+
+
+def test_a_run_goes_on_where_it_stopped(small, tmp_path):
+    console = Console(quiet=True)
+    lines = false_alarms.run(0.05, console, tmp_path)
+    assert false_alarms.totals(lines)[1] == 0 < len(lines)
+    (path,) = tmp_path.iterdir()
+    with path.open("a") as file:
+        file.write('{"case": 99, "cut')
+    more = false_alarms.run(0.05, console, tmp_path)
+    assert [line["case"] for line in more] == list(range(len(more)))
+    assert len(more) > len(lines)
+    kept = path.read_text().splitlines()
+    assert [json.loads(line) for line in kept] == more
+
+
+@pytest.mark.parametrize(
+    "flaw",
+    [
+        lambda y: y * np.float32(1.001),
+        lambda y: y[..., None],
+        lambda y: y + np.float32("nan"),
+        lambda y: y.astype("f2"),
+    ],
+)
+def test_an_alarm_is_raised(small, monkeypatch, tmp_path, flaw):
+    def spoil(arrays):
+        if arrays["out.y"].dtype != "float32":
+            return arrays
+        return arrays | {"out.y": flaw(arrays["out.y"])}
+
+    monkeypatch.setattr(Local, "flaw", staticmethod(spoil))
+    line = false_alarms.examine(SAME * 2, [Local("jax")])
+    found = line["modes"]["float32 eager"]["jax"]
+    (alarm,) = found["alarms"]
+    assert alarm.startswith("out.y")
+    assert line["modes"]["float64 eager"]["jax"]["alarms"] == []
+
+
+def test_a_worker_that_fails_is_an_alarm():
+    found = false_alarms.judged("crash: gone", {}, {}, "float32", {})
+    assert found["alarms"] == ["crash: gone"]
+    found = false_alarms.judged(
+        "unsupported: no", {}, {}, "float32", {}
+    )
+    assert found["alarms"] == [] and found["elements"] == 0
+
+
+def test_ulps_grow_with_the_shape():
+    """WebNN: 2 K for a product of K terms, and 1 for the bias."""
+    config = dict(in_features=7, out_features=3)
+    params = dict(weight=np.ones((3, 7), "f4"), bias=np.ones(3, "f4"))
+    inputs = dict(x=np.ones((5, 7), "f4"))
+    cotangents = dict(y=np.ones((5, 3), "f4"))
+    found = ulps("Linear", config, params, inputs, cotangents)
+    assert found["out"] == 2 * 7 + 1
+    # dx: 2 * 3, dW: 2 * 5, db: a sum of 5
+    assert found["grad"] == found["out"] + 6 + 10 + 5
+
+
+def test_all_criteria_see_an_answer():
+    wanted, sigma = {"out.y": np.ones(4)}, {"out.y": np.ones(4)}
+    value = {"out.y": np.ones(4, "f4") + np.float32(2e-5)}
+    found = false_alarms.judged(
+        value, wanted, sigma, "float32", {"out": 10}
+    )
+    assert found["peaks"].keys() == set(criteria.NAMES)
+    assert found["peaks"]["abs 1e-5"] == [2.0]
+    assert found["peaks"]["onnx"] == [0.02]
+    assert found["bins"][-1] == 4 and sum(found["bins"]) == 4
+
+
+def test_where_noise_makes_nan_there_is_no_verdict(monkeypatch):
+    """Such elements are counted apart, and not as comparisons."""
+    request, *_ = false_alarms.request_of(SAME * 2)
+    two = {"out.y": np.ones(2)}, {"out.y": np.array([np.nan, 1.0])}
+    monkeypatch.setattr(false_alarms, "reference", lambda *_, **__: two)
+    references, sigmas = false_alarms.sampled(request, 0)
+    value = {"out.y": np.array([7, 1], "f4")}
+    ulps_of = {"out": 10}
+    found = false_alarms.judged(
+        value, references, sigmas, "float32", ulps_of
+    )
+    assert found["undecided"] == found["elements"] == 1
+    assert found["alarms"] == [] and sum(found["bins"]) == 1
+    assert all(peak == [0.0] for peak in found["peaks"].values())
+    value = {"out.y": np.array([1, 7], "f4")}
+    found = false_alarms.judged(
+        value, references, sigmas, "float32", ulps_of
+    )
+    assert len(found["alarms"]) == 1
+
+
+def test_overflow_is_no_alarm(monkeypatch):
+    """1e30 times 1e30: float32 ends before, and all say infinity."""
+    big = np.full((2, 2), 1e30, "f4")
+    one = false_alarms.Request(
+        "ScaledReLU", dict(scale=1e30), {}, dict(x=big), dict(y=big)
+    )
+    drawn = one, False, dict(scale=1.0, offset=0.0)
+    monkeypatch.setattr(false_alarms, "request_of", lambda _: drawn)
+    modes = false_alarms.examine(0, [Local("jax")])["modes"]
+    found = modes["float32 eager"]["jax"]
+    assert found["alarms"] == [] and found["undecided"] == 8
+    assert modes["float64 eager"]["jax"]["undecided"] == 0
+    right = one._replace(config=dict(scale=2.0))
+    near = false_alarms.range_decides(
+        right, *false_alarms.sampled(right, 0)
+    )
+    assert not any(where.any() for where in near.values())
