@@ -7,13 +7,8 @@ from jax_impl.attention_tiled import attention_tiled
 from jax_impl.bilinear import TensorReduction, bilinear
 from jax_impl.centered import CenteredLayer, centered
 from jax_impl.conv import StandardizedConv2d, standardized_conv2d
-from jax_impl.convert import convert
-from jax_impl.fake_quantize import fake_quantize, quantize
-from jax_impl.grid_linear import grid_linear
 from jax_impl.half_spectrum import HalfSpectrum, half_spectrum
 from jax_impl.linear import Linear, LinearReLU, linear, linear_relu
-from jax_impl.lsq import LSQ, lsq
-from jax_impl.lsq_plus import LSQPlus
 from jax_impl.manual_gradient import (
     ManualLinear,
     WeightedSum,
@@ -22,11 +17,16 @@ from jax_impl.manual_gradient import (
 )
 from jax_impl.mlp import MLP
 from jax_impl.multi_head_attention import MultiHeadAttention
-from jax_impl.pact import PACT, pact
 from jax_impl.parameters import TiedMLP
-from jax_impl.prepare import prepare, set_mode
 from jax_impl.qat_attention import QATMultiHeadAttention
-from jax_impl.qat_linear import QATLinear
+from jax_impl.quantization.code_linear import grid_linear
+from jax_impl.quantization.convert import convert
+from jax_impl.quantization.fake_quantize import fake_quantize, quantize
+from jax_impl.quantization.lsq import LSQ, lsq
+from jax_impl.quantization.lsq_plus import LSQPlus
+from jax_impl.quantization.pact import PACT, pact
+from jax_impl.quantization.prepare import prepare, set_mode
+from jax_impl.quantization.qat_linear import QATLinear
 from jax_impl.rms_norm import RMSNorm, rms_norm
 from jax_impl.scaled_relu import ScaledReLU, scaled_relu
 from jax_impl.transformer import TransformerClassifier

@@ -20,7 +20,7 @@ from flax import nnx
 
 from jax_impl.attention import attention
 from jax_impl.checks import check_input, check_multiple
-from jax_impl.qat_linear import QATLinear
+from jax_impl.quantization.qat_linear import QATLinear
 
 # endregion
 

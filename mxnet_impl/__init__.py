@@ -9,13 +9,8 @@ from mxnet_impl.attention_tiled import attention_tiled
 from mxnet_impl.bilinear import TensorReduction, bilinear
 from mxnet_impl.centered import CenteredLayer, centered
 from mxnet_impl.conv import StandardizedConv2d, standardized_conv2d
-from mxnet_impl.convert import convert
-from mxnet_impl.fake_quantize import fake_quantize, quantize
-from mxnet_impl.grid_linear import grid_linear
 from mxnet_impl.half_spectrum import HalfSpectrum, half_spectrum
 from mxnet_impl.linear import Linear, LinearReLU, linear, linear_relu
-from mxnet_impl.lsq import LSQ, lsq
-from mxnet_impl.lsq_plus import LSQPlus
 from mxnet_impl.manual_gradient import (
     ManualLinear,
     WeightedSum,
@@ -24,11 +19,19 @@ from mxnet_impl.manual_gradient import (
 )
 from mxnet_impl.mlp import MLP
 from mxnet_impl.multi_head_attention import MultiHeadAttention
-from mxnet_impl.pact import PACT, pact
 from mxnet_impl.parameters import TiedMLP
-from mxnet_impl.prepare import prepare, set_mode
 from mxnet_impl.qat_attention import QATMultiHeadAttention
-from mxnet_impl.qat_linear import QATLinear
+from mxnet_impl.quantization.code_linear import grid_linear
+from mxnet_impl.quantization.convert import convert
+from mxnet_impl.quantization.fake_quantize import (
+    fake_quantize,
+    quantize,
+)
+from mxnet_impl.quantization.lsq import LSQ, lsq
+from mxnet_impl.quantization.lsq_plus import LSQPlus
+from mxnet_impl.quantization.pact import PACT, pact
+from mxnet_impl.quantization.prepare import prepare, set_mode
+from mxnet_impl.quantization.qat_linear import QATLinear
 from mxnet_impl.rms_norm import RMSNorm, rms_norm
 from mxnet_impl.scaled_relu import ScaledReLU, scaled_relu
 from mxnet_impl.transformer import TransformerClassifier

@@ -20,7 +20,7 @@ from mxnet.gluon import nn
 
 from mxnet_impl.attention import attention
 from mxnet_impl.checks import check_input, check_multiple
-from mxnet_impl.qat_linear import QATLinear
+from mxnet_impl.quantization.qat_linear import QATLinear
 
 # endregion
 

@@ -7,13 +7,8 @@ from pytorch_impl.attention_tiled import attention_tiled
 from pytorch_impl.bilinear import TensorReduction, bilinear
 from pytorch_impl.centered import CenteredLayer, centered
 from pytorch_impl.conv import StandardizedConv2d, standardized_conv2d
-from pytorch_impl.convert import convert
-from pytorch_impl.fake_quantize import fake_quantize, quantize
-from pytorch_impl.grid_linear import grid_linear
 from pytorch_impl.half_spectrum import HalfSpectrum, half_spectrum
 from pytorch_impl.linear import Linear, LinearReLU, linear, linear_relu
-from pytorch_impl.lsq import LSQ, lsq
-from pytorch_impl.lsq_plus import LSQPlus
 from pytorch_impl.manual_gradient import (
     ManualLinear,
     WeightedSum,
@@ -22,11 +17,19 @@ from pytorch_impl.manual_gradient import (
 )
 from pytorch_impl.mlp import MLP
 from pytorch_impl.multi_head_attention import MultiHeadAttention
-from pytorch_impl.pact import PACT, pact
 from pytorch_impl.parameters import TiedMLP
-from pytorch_impl.prepare import prepare, set_mode
 from pytorch_impl.qat_attention import QATMultiHeadAttention
-from pytorch_impl.qat_linear import QATLinear
+from pytorch_impl.quantization.code_linear import grid_linear
+from pytorch_impl.quantization.convert import convert
+from pytorch_impl.quantization.fake_quantize import (
+    fake_quantize,
+    quantize,
+)
+from pytorch_impl.quantization.lsq import LSQ, lsq
+from pytorch_impl.quantization.lsq_plus import LSQPlus
+from pytorch_impl.quantization.pact import PACT, pact
+from pytorch_impl.quantization.prepare import prepare, set_mode
+from pytorch_impl.quantization.qat_linear import QATLinear
 from pytorch_impl.rms_norm import RMSNorm, rms_norm
 from pytorch_impl.scaled_relu import ScaledReLU, scaled_relu
 from pytorch_impl.transformer import TransformerClassifier

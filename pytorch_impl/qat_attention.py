@@ -20,7 +20,7 @@ from torch import nn
 
 from pytorch_impl.attention import attention
 from pytorch_impl.checks import check_input, check_multiple
-from pytorch_impl.qat_linear import QATLinear
+from pytorch_impl.quantization.qat_linear import QATLinear
 
 # endregion
 

@@ -11,13 +11,8 @@ from tf_impl.attention_tiled import attention_tiled
 from tf_impl.bilinear import TensorReduction, bilinear
 from tf_impl.centered import CenteredLayer, centered
 from tf_impl.conv import StandardizedConv2d, standardized_conv2d
-from tf_impl.convert import convert
-from tf_impl.fake_quantize import fake_quantize, quantize
-from tf_impl.grid_linear import grid_linear
 from tf_impl.half_spectrum import HalfSpectrum, half_spectrum
 from tf_impl.linear import Linear, LinearReLU, linear, linear_relu
-from tf_impl.lsq import LSQ, lsq
-from tf_impl.lsq_plus import LSQPlus
 from tf_impl.manual_gradient import (
     ManualLinear,
     WeightedSum,
@@ -26,11 +21,16 @@ from tf_impl.manual_gradient import (
 )
 from tf_impl.mlp import MLP
 from tf_impl.multi_head_attention import MultiHeadAttention
-from tf_impl.pact import PACT, pact
 from tf_impl.parameters import TiedMLP
-from tf_impl.prepare import prepare, set_mode
 from tf_impl.qat_attention import QATMultiHeadAttention
-from tf_impl.qat_linear import QATLinear
+from tf_impl.quantization.code_linear import grid_linear
+from tf_impl.quantization.convert import convert
+from tf_impl.quantization.fake_quantize import fake_quantize, quantize
+from tf_impl.quantization.lsq import LSQ, lsq
+from tf_impl.quantization.lsq_plus import LSQPlus
+from tf_impl.quantization.pact import PACT, pact
+from tf_impl.quantization.prepare import prepare, set_mode
+from tf_impl.quantization.qat_linear import QATLinear
 from tf_impl.rms_norm import RMSNorm, rms_norm
 from tf_impl.scaled_relu import ScaledReLU, scaled_relu
 from tf_impl.transformer import TransformerClassifier

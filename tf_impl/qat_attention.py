@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tf_impl.attention import attention
 from tf_impl.checks import check_input, check_multiple
-from tf_impl.qat_linear import QATLinear
+from tf_impl.quantization.qat_linear import QATLinear
 
 # endregion
 

@@ -7,9 +7,9 @@ the maths is that of fake_quantize, in float32.
 # region imports
 import torch
 
-from pytorch_impl.fake_quantize import unclipped_code
 from pytorch_impl.kernels.tiles import tiles_of
-from pytorch_impl.quantizer import along
+from pytorch_impl.quantization.codes import along
+from pytorch_impl.quantization.fake_quantize import unclipped_code
 
 # endregion
 

@@ -32,7 +32,7 @@ from pytorch_impl.kernels.tiles import (
     start,
     tiles_of,
 )
-from pytorch_impl.quantizer import code_range
+from pytorch_impl.quantization.codes import code_range
 
 # endregion
 

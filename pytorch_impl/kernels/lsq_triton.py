@@ -27,8 +27,8 @@ from pytorch_impl.kernels.tiles import (
     start,
     tiles_of,
 )
-from pytorch_impl.lsq import lsq_backward, lsq_forward
-from pytorch_impl.quantizer import along, code_range, rows
+from pytorch_impl.quantization.codes import along, code_range, rows
+from pytorch_impl.quantization.lsq import lsq_backward, lsq_forward
 
 GIVEN = "Tensor x, Tensor step, int qmin, int qmax, int? axis, float g"
 # endregion

@@ -17,7 +17,7 @@ import torch
 
 from pytorch_impl.checks import check_input
 from pytorch_impl.kernels import operators
-from pytorch_impl.quantizer import check_axis, check_step
+from pytorch_impl.quantization.codes import check_axis, check_step
 
 # endregion
 

@@ -149,7 +149,7 @@ def no_int64():
     import jax
     import jax.numpy as jnp
 
-    from jax_impl.grid_linear import grid_linear
+    from jax_impl.quantization.code_linear import grid_linear
 
     with jax.enable_x64(False):
         two = jnp.asarray([2**30, 2**30])

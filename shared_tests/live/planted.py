@@ -48,7 +48,7 @@ FAULTS = {
     ),
     "rounding": Fault(
         "jax",
-        "fake_quantize",
+        "quantization/fake_quantize",
         ["quantize", "fake_quantize"],
         "jnp.round(x * inv)",
         "jnp.floor(x * inv + 0.5)",

@@ -228,11 +228,11 @@ def quantizer_calls(x, dy):
     """{(which, name): (call, bytes an element)} on one x, per tensor."""
     import torch
 
-    from pytorch_impl.fake_quantize import fake_quantize
     from pytorch_impl.kernels.fake_quantize_triton import (
         fake_quantize_triton,
     )
     from pytorch_impl.kernels.lsq_triton import lsq_triton
+    from pytorch_impl.quantization.fake_quantize import fake_quantize
 
     size = x.element_size()
     scale = torch.tensor(0.03, device=x.device)

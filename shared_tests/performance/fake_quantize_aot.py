@@ -15,7 +15,6 @@ import json
 
 import torch
 
-from pytorch_impl.fake_quantize import fake_quantize, quantize
 from pytorch_impl.kernels import (
     fake_quantize_triton,
     lsq_triton,
@@ -31,7 +30,11 @@ from pytorch_impl.kernels.lsq_kernels import (
 )
 from pytorch_impl.kernels.quantize_triton import quantize_kernel
 from pytorch_impl.kernels.tiles import COLUMNS, TILE
-from pytorch_impl.lsq import lsq
+from pytorch_impl.quantization.fake_quantize import (
+    fake_quantize,
+    quantize,
+)
+from pytorch_impl.quantization.lsq import lsq
 from shared_tests.performance.aot import compiled, tool, usage
 
 # compute capability (90 is compiled for sm_90a), dtype of x, layout

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 
-from pytorch_impl.fake_quantize import fake_quantize, quantize
 from pytorch_impl.kernels import fake_quantize_triton as masked
 from pytorch_impl.kernels import tiles
 from pytorch_impl.kernels.fake_quantize_plain import packed
@@ -25,7 +24,11 @@ from pytorch_impl.kernels.fake_quantize_triton import (
 )
 from pytorch_impl.kernels.lsq_triton import lsq_triton
 from pytorch_impl.kernels.quantize_triton import quantize_triton
-from pytorch_impl.lsq import lsq
+from pytorch_impl.quantization.fake_quantize import (
+    fake_quantize,
+    quantize,
+)
+from pytorch_impl.quantization.lsq import lsq
 from shared_tests.cases import CASES
 from shared_tests.files import ROOT
 from shared_tests.fixture_files import read_fixture, read_manifest

@@ -121,10 +121,10 @@ class Framework:
 
     def __init__(self, name, precision="float32"):
         self.adapter = importlib.import_module(f"{name}_impl.adapter")
-        pages = "prepare", "convert", "training", "int8_linear"
-        self.prepare, self.convert, self.training, self.int8_linear = (
-            importlib.import_module(f"{name}_impl.{page}")
-            for page in pages
+        self.training = importlib.import_module(f"{name}_impl.training")
+        self.prepare, self.convert, self.int8_linear = (
+            importlib.import_module(f"{name}_impl.quantization.{page}")
+            for page in ("prepare", "convert", "int8_linear")
         )
         self.precision = precision
 

@@ -9,6 +9,7 @@ apart (below AVERAGE, or below PAGE without a reason on the page).
 
 import argparse
 import difflib
+import pathlib
 import sys
 
 from rich.box import SIMPLE_HEAD
@@ -71,8 +72,9 @@ def find_page(layer):
     public = {}
     for framework in FRAMEWORKS:
         public |= pages.public(framework)
-    if f"{layer}.py" in known:
-        return f"{layer}.py"
+    for page in known:  # by its path or its last name
+        if layer in (page.removesuffix(".py"), pathlib.Path(page).stem):
+            return page
     if layer in public:
         return public[layer]
     lines = ["make compare LAYER=linear FRAMEWORKS=pytorch,jax"]

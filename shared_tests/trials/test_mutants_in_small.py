@@ -23,11 +23,17 @@ ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 SEED, DRAWN = 0, 12
 # of the systematic ones that seed draws, what the small cases miss
 MISSED = {
-    ("pytorch", "pact.py", "self.alpha.copy_(step * levels) -> pass"): (
-        "start: test_quantize.py"
-    ),
-    ("pytorch", "lsq.py", "1 -> 0"): "an empty batch: LSQ-empty_batch",
-    ("tf", "pact.py", "step * levels -> levels"): (
+    (
+        "pytorch",
+        "quantization/pact.py",
+        "self.alpha.copy_(step * levels) -> pass",
+    ): ("start: test_quantize.py"),
+    (
+        "pytorch",
+        "quantization/lsq.py",
+        "1 -> 0",
+    ): "an empty batch: LSQ-empty_batch",
+    ("tf", "quantization/pact.py", "step * levels -> levels"): (
         "start: test_quantize.py"
     ),
 }
@@ -46,9 +52,10 @@ SMALL = [
     for case in CASES
     if case.id in ALSO or ("basic" in case.flags and not case.like)
 ]
-PAGES = """attention.py bilinear.py centered.py conv.py fake_quantize.py
-    linear.py lsq.py manual_gradient.py multi_head_attention.py pact.py
-    rms_norm.py scaled_relu.py training.py
+PAGES = """attention.py bilinear.py centered.py conv.py linear.py
+    manual_gradient.py multi_head_attention.py
+    quantization/fake_quantize.py quantization/lsq.py
+    quantization/pact.py rms_norm.py scaled_relu.py training.py
     """.split()
 # what only tests, or cases outside SMALL, can see
 ELSEWHERE = {
@@ -101,7 +108,12 @@ def drawn(framework):
 
 
 def test_without_a_fault_all_is_well(framework, trial):
-    for page in ("attention.py", "conv.py", "lsq.py", "training.py"):
+    for page in (
+        "attention.py",
+        "conv.py",
+        "quantization/lsq.py",
+        "training.py",
+    ):
         text = mutate.pages.source(framework, page)
         found = trial(page, text)
         assert found["outcome"] == "unseen", (page, found)
@@ -121,14 +133,18 @@ def test_a_plain_fault_is_killed(framework, trial):
 
 def test_no_fault_falls_on_the_next(framework, trial):
     """MXNet computes this shape later, and has its error then."""
-    text = mutate.pages.source(framework, "observers.py")
+    text = mutate.pages.source(framework, "quantization/observers.py")
     largest = (
         r"(torch|np|jnp|tf)\.(amax|reduce_max)\((x), (dim|axis)=-1\)"
     )
     wrong, count = re.subn(largest, r"\3", text)
     assert count == 1
-    assert trial("observers.py", wrong)["outcome"] == "killed"
-    assert trial("observers.py", text)["outcome"] == "unseen"
+    assert (
+        trial("quantization/observers.py", wrong)["outcome"] == "killed"
+    )
+    assert (
+        trial("quantization/observers.py", text)["outcome"] == "unseen"
+    )
 
 
 def test_named_faults(framework, trial):

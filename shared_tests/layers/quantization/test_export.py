@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import pytorch_impl
-from pytorch_impl import export
-from pytorch_impl.convert import convert
-from pytorch_impl.int8_linear import Int8Linear
 from pytorch_impl.parameters import seeded
-from pytorch_impl.prepare import find, prepare, set_mode
+from pytorch_impl.quantization import export
+from pytorch_impl.quantization.convert import convert
+from pytorch_impl.quantization.int8_linear import Int8Linear
+from pytorch_impl.quantization.prepare import find, prepare, set_mode
 from shared_tests.cases import CLASSIFIER, SMALL_MLP
 
 ENVIRONMENTS = ("pytorch",)

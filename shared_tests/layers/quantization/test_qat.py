@@ -18,6 +18,7 @@ from shared_tests.layers.quantization.formulas import (
     define,
 )
 from shared_tests.real_data.quantized_digits import to_array
+from shared_tests.side_by_side.pages import files
 
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
@@ -42,9 +43,13 @@ OPTIONS = [
 @pytest.fixture(scope="module")
 def page(framework):
     """page(name): that page of the framework, as a module."""
-    return lambda name: importlib.import_module(
-        f"{framework}_impl.{name}"
-    )
+
+    def page(name):
+        inside = f"quantization/{name}.py" in files(framework)
+        home = f"{framework}_impl" + ".quantization" * inside
+        return importlib.import_module(f"{home}.{name}")
+
+    return page
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +159,7 @@ OBSERVERS = {
 
 @pytest.mark.parametrize("name", ["affine_grid", "symmetric_grid"])
 def test_grids_of_8_signed_bits(page, tensor, array, name):
-    make = getattr(page("grid"), name)
+    make = getattr(page("qparams"), name)
     bounds = tensor(np.array([-0.5, 2.0], "f4"))
     for given, expected in zip(make(bounds), make(bounds, 8, True)):
         assert array(given) == array(expected)
@@ -172,7 +177,7 @@ def test_observers_by_name(page, kind):
 def test_the_smallest_scale(page, tensor, array, factor, kept):
     """2^-126, the smallest normal number of float32, is still a scale."""
     value = np.float32(factor * 2.0**-126)
-    scale = array(page("grid").usable(tensor(value)))
+    scale = array(page("qparams").usable(tensor(value)))
     assert scale == (value if kept else 1.0)
 
 
@@ -227,7 +232,7 @@ def test_grids(page, tensor, array, bits, signed, symmetric, precision):
     named = [[-1, 1], [0.5, 2], [-3, -1], [0, 0], [0, 1e-42], [-1, 0]]
     ends = np.concatenate((ends, np.array(named, dtype).T), axis=1)
     make = "symmetric_grid" if symmetric else "affine_grid"
-    make = getattr(page("grid"), make)
+    make = getattr(page("qparams"), make)
     scale, zero_point, qmin, qmax = grid(
         *ends, bits, signed, symmetric, dtype
     )

@@ -356,15 +356,17 @@ DEFAULTS = {
     "observers.MovingAverageObserver": dict(momentum=0.01),
     "observers.PercentileObserver": dict(percent=99.9, momentum=0.01),
     "qat_quantizer.make_quantizer": dict(signed=True, axis=None),
-    "quantizer.code_range": dict(signed=True, narrow=False),
-    "quantizer.first_step": dict(bits=4, signed=True, axis=None),
+    "codes.code_range": dict(signed=True, narrow=False),
+    "codes.first_step": dict(bits=4, signed=True, axis=None),
 }
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_defaults_of_what_is_not_a_public_layer(framework, name):
     page, name = name.split(".")
-    module = importlib.import_module(f"{framework}_impl.{page}")
+    module = importlib.import_module(
+        f"{framework}_impl.quantization.{page}"
+    )
     made = getattr(module, name)
     made = made.__init__ if inspect.isclass(made) else made
     found = inspect.signature(made).parameters

@@ -1,0 +1,115 @@
+"""Int8Linear: a linear layer in whole numbers.
+
+q_i = quantize(x_i, scale, zero_point);  x_i is about (q_i - z) scale
+a_o = sum_i q_i W_oi - z sum_i W_oi + B_o, exact
+y_o = a_o out_scale_o, rounded once (twice where |a_o| is above 2^24)
+The quantize of the next layer makes codes of y again
+
+Axes:   I in_features, O out_features, ... any leading axes
+State:  weight (O, I), its codes in int8; bias (O) in int32, in steps of
+        out_scale (O), the product of both scales; scale, zero_point ()
+        options of quantize; codes from 0 are moved to begin at -128
+Raises: TypeError, ValueError as quantize and linear
+Ref:    Jacob et al. 2018, CVPR, 2.2 to 2.4
+"""
+
+# region imports
+from mxnet import np
+from mxnet.gluon import nn
+
+from mxnet_impl.checks import check_input
+from mxnet_impl.quantization.code_linear import whole_matmul
+from mxnet_impl.quantization.fake_quantize import quantize
+
+# endregion
+
+
+# region function
+def int8_matmul(q, weight):
+    """int8 by int8, added up in int32."""
+    if 0 in q.shape:
+        shape = (*q.shape[:-1], weight.shape[0])
+        return np.zeros(shape, dtype=np.int32)
+    return whole_matmul(q, weight).astype(np.int32)
+
+
+def int8_linear(q, zero_point, weight, bias):
+    total = int8_matmul(q, weight)  # ... O
+    ones = np.sum(weight, axis=1, dtype=np.int32)  # O
+    return total - zero_point * ones + bias
+
+
+# endregion
+
+
+# region layer
+class Int8Linear(nn.Block):
+    def __init__(
+        self,
+        weight,
+        bias,
+        out_scale,
+        scale,
+        zero_point,
+        options,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.options = options
+        bits, signed, *_ = options
+        self.shift = 0 if signed else 2 ** (bits - 1)
+        self.weight = self.state("weight", weight.astype(np.int8))
+        self.bias = self.state("bias", bias.astype(np.int32))
+        self.out_scale = self.state("out_scale", out_scale)
+        self.scale = self.state("scale", scale)
+        self.zero_point = self.state("zero_point", zero_point)
+
+    def state(self, name, value):
+        options = dict(shape=value.shape, dtype=value.dtype)
+        options |= dict(differentiable=False)
+        made = self.params.get(name, **options)
+        made._load_init(value, None)
+        return made
+
+    def cast(self, dtype):
+        """Codes and sums stay whole numbers."""
+        self.out_scale.cast(dtype)
+        self.scale.cast(dtype)
+
+    def codes(self, x):
+        check_input("Int8Linear", x, "... I", I=self.weight.shape[1])
+        scale, zero_point = self.scale.data(), self.zero_point.data()
+        q = quantize(x, scale, zero_point, *self.options)
+        return (q - self.shift).astype(np.int8)
+
+    def total(self, x):
+        """The exact sums, int32, in steps of out_scale."""
+        weight, bias = self.weight.data(), self.bias.data()
+        zero_point = self.zero_point.data() - self.shift
+        return int8_linear(self.codes(x), zero_point, weight, bias)
+
+    def forward(self, x):
+        return self.total(x).astype(x.dtype) * self.out_scale.data()
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    weight, bias = np.array([[1, -2, 3]]), np.array([7])
+    scale, zero_point = np.array(0.5), np.array(-1, dtype=np.int32)
+    grid = scale, zero_point, (4, True, None, False)
+    layer = Int8Linear(weight, bias, np.array([0.25]), *grid)
+    x = np.array([[1.0, 0.0, -1.0]])
+    print(layer.codes(x), layer.total(x), layer(x))
+# endregion
+
+
+# region what differs here
+# alignment: a buffer is a Parameter, which has to be made and filled
+# mxnet 1.9.1: dot and matmul refuse integers on the CPU; in float64
+# sums of products of int8 are exact below 2^53; dot refuses no rows
+# mxnet 1.9.1: no buffers: parameters that are not differentiable, set
+# as load_parameters does it; Block.cast would cast them all
+# endregion

@@ -1,0 +1,64 @@
+"""LSQPlus: a quantizer that learns its step and its offset.
+
+u_i = (x_i - offset) inv, inv = 1 / step rounded once
+y_i = step round(clip(u_i, qmin, qmax)) + offset
+
+Axes:   x any shape; C its size along axis, num_channels
+Params: step, offset () or, along axis, (C); start as NaN and as 0:
+        start(x) sets step to 2 mean |x| / sqrt(qmax)
+Grads:  as lsq; the factor g applies to both, step and offset
+Raises: TypeError, ValueError as lsq
+Ref:    Bhalgat et al. 2020, CVPRW, eq. 1 to 5
+"""
+
+# region imports
+from mxnet import autograd, np
+from mxnet.gluon import nn
+
+from mxnet_impl.custom_function import Filled
+from mxnet_impl.quantization.codes import code_range, first_step
+from mxnet_impl.quantization.lsq import lsq
+
+# endregion
+
+
+# region layer
+class LSQPlus(nn.Block):
+    def __init__(
+        self,
+        bits: int = 4,
+        signed: bool = True,
+        num_elements=None,
+        axis=None,
+        num_channels=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        code_range(bits, signed)
+        shape = () if axis is None else (num_channels,)
+        self.options = bits, signed, num_elements, axis
+        get = self.params.get
+        self.step = get("step", shape=shape, init=Filled())
+        self.offset = get("offset", shape=shape, init=Filled(0.0))
+
+    def start(self, x):
+        bits, signed, _, axis = self.options
+        with autograd.pause():
+            self.step.data()[()] = first_step(x, bits, signed, axis)
+
+    def forward(self, x):
+        return lsq(
+            x, self.step.data(), self.offset.data(), *self.options
+        )
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer, x = LSQPlus(bits=3), np.array([-2.0, -0.4, 0.1, 0.9])
+    layer.initialize()
+    layer.start(x)
+    print(layer.step.data(), layer.offset.data(), layer(x))
+# endregion

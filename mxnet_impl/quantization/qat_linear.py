@@ -1,0 +1,89 @@
+"""QATLinear: a linear layer that learns to be one of whole numbers.
+
+y = grid_linear(input_quantizer(x), weight_quantizer(weight), bias)
+which Int8Linear gives as well, bit for bit
+
+Axes:   I in_features, O out_features, ... any leading axes
+Params: weight (O, I), starts as glorot; bias (O), starts as zeros
+        those of the quantizers; the weight has a grid for each o
+Kinds:  weight_quantizer absmax or lsq; input_quantizer any, of signed
+        codes if input_signed; bits 2 to 8
+mode:   "observe" starts the quantizers, and y is that of linear
+        "quantize" lets ranges move, "frozen" does not
+Raises: TypeError, ValueError as linear, grid_of and the quantizers
+Ref:    Jacob et al. 2018, CVPR, 3; Krishnamoorthi 2018, 1806.08342
+"""
+
+# region imports
+from mxnet import np
+from mxnet.gluon import nn
+
+from mxnet_impl.checks import check_input
+from mxnet_impl.glorot import glorot
+from mxnet_impl.linear import linear
+from mxnet_impl.quantization.code_linear import grid_linear
+from mxnet_impl.quantization.qat_quantizer import (
+    check_choice,
+    make_quantizer,
+    on_grid,
+    see,
+)
+
+# endregion
+
+
+# region layer
+class QATLinear(nn.Block):
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        weight_bits: int = 8,
+        input_bits: int = 8,
+        weight_quantizer: str = "absmax",
+        input_quantizer: str = "moving_average",
+        input_signed: bool = True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_choice(weight_quantizer, weight_bits, input_bits)
+        shape = (out_features, in_features)
+        start = glorot(*shape)
+        get = self.params.get
+        self.weight = get("weight", shape=shape, init=start)
+        self.bias = None
+        if bias:
+            self.bias = get("bias", shape=shape[:1], init="zeros")
+        self.weight_quantizer = make_quantizer(
+            weight_quantizer, weight_bits, True, 0, shape
+        )
+        self.input_quantizer = make_quantizer(
+            input_quantizer, input_bits, input_signed
+        )
+        self.mode = "quantize"
+
+    def forward(self, x):
+        check_input("QATLinear", x, "... I", I=self.weight.shape[1])
+        see(self.input_quantizer, x, self.mode)
+        weight = self.weight.data()
+        bias = None if self.bias is None else self.bias.data()
+        see(self.weight_quantizer, weight, self.mode)
+        if self.mode == "observe":
+            return linear(x, weight, bias)
+        x, x_scale = on_grid(self.input_quantizer, x)
+        weight, w_scale = on_grid(self.weight_quantizer, weight)
+        return grid_linear(x, weight, bias, x_scale, w_scale)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer, x = QATLinear(3, 2, weight_bits=4), np.ones((4, 3))
+    layer.initialize()
+    print(layer(x))
+    layer.mode = "frozen"
+    print(layer(2 * x))
+# endregion

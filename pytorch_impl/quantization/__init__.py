@@ -1,0 +1,1 @@
+"""Quantization: from codes to a model in whole numbers."""

@@ -1,0 +1,120 @@
+"""LSQ: a quantizer that learns its step.
+
+u_i = (x_i - offset) inv, inv = 1 / step rounded once
+y_i = step round(clip(u_i, qmin, qmax)) + offset; LSQ has offset 0
+
+Axes:   x any shape; C its size along axis, num_channels
+Params: step () or, along axis, (C); starts as NaN, start(x) sets it to
+        2 mean |x| / sqrt(qmax) over what shares a step
+Grads:  x receives dy where qmin < u < qmax, else 0
+        step receives g sum dy d; d = round(u) - u inside, else qmin or
+        qmax; offset receives g sum dy over what is outside
+        g = 1 / sqrt(num_elements qmax); None: all that share a step
+Raises: TypeError, ValueError as quantizer
+Ref:    Esser et al. 2020, ICLR, eq. 1 to 5
+"""
+
+# region imports
+import torch
+from torch import nn
+
+from pytorch_impl.quantization.codes import (
+    along,
+    check_quantizer,
+    code_range,
+    first_step,
+    rows,
+)
+
+# endregion
+
+
+# region gradient rule
+def scaled(x, step, offset):
+    inv = 1 / torch.where(step > 0, step, torch.nan)
+    return (x if offset is None else x - offset) * inv
+
+
+def lsq_forward(x, step, offset, qmin, qmax):
+    u = scaled(x, step, offset)
+    y = torch.round(torch.clip(u, qmin, qmax)) * step
+    return y if offset is None else y + offset
+
+
+def lsq_backward(dy, x, step, offset, qmin, qmax):
+    u = scaled(x, step, offset)
+    inside = (qmin < u) & (u < qmax)
+    d = torch.where(inside, torch.round(u) - u, u.clip(qmin, qmax))
+    dx = torch.where(inside, dy, torch.zeros_like(dy))
+    return dx, dy * d, dy - dx
+
+
+class LSQRule(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, step, offset, qmin, qmax, axis, g):
+        ctx.save_for_backward(x, step, offset)
+        ctx.rest = qmin, qmax, axis, g
+        step, offset = along(step, x, axis), along(offset, x, axis)
+        return lsq_forward(x, step, offset, qmin, qmax)
+
+    @staticmethod
+    def backward(ctx, dy):
+        (x, *pair), (qmin, qmax, axis, g) = ctx.saved_tensors, ctx.rest
+        step, offset = (along(p, x, axis) for p in pair)
+        dx, *each = lsq_backward(dy, x, step, offset, qmin, qmax)
+        each = [torch.sum(rows(d, axis), axis=-1) * g for d in each]
+        each[1] = None if offset is None else each[1]
+        return dx, *each, None, None, None, None
+
+
+# endregion
+
+
+# region function
+def lsq(
+    x, step, offset=None, bits=4, signed=True, count=None, axis=None
+):
+    qmin, qmax = code_range(bits, signed)
+    check_quantizer("lsq", x, step, axis, "step")
+    n = rows(x, axis).shape[-1] if count is None else count
+    g = (max(n, 1) * qmax) ** -0.5
+    return LSQRule.apply(x, step, offset, qmin, qmax, axis, g)
+
+
+# endregion
+
+
+# region layer
+class LSQ(nn.Module):
+    def __init__(
+        self,
+        bits: int = 4,
+        signed: bool = True,
+        num_elements=None,
+        axis=None,
+        num_channels=None,
+    ):
+        super().__init__()
+        code_range(bits, signed)
+        shape = () if axis is None else (num_channels,)
+        self.options = bits, signed, num_elements, axis
+        self.step = nn.Parameter(torch.full(shape, torch.nan))
+
+    def start(self, x):
+        bits, signed, _, axis = self.options
+        with torch.no_grad():
+            self.step.copy_(first_step(x, bits, signed, axis))
+
+    def forward(self, x):
+        return lsq(x, self.step, None, *self.options)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer, x = LSQ(bits=3), torch.tensor([-2.0, -0.4, 0.1, 0.9])
+    layer.start(x)
+    print(layer.step, layer(x))
+# endregion

@@ -1,0 +1,100 @@
+"""PACT: clip to a learned level, then quantize what is left.
+
+step = alpha / L, L = 2^bits - 1; inv = 1 / step, each rounded once
+y_i = step * round(min(max(x_i, 0), alpha) inv), at most L steps
+
+Axes:   x any shape
+Params: alpha (), starts as alpha_init; start(x) sets it to
+        2 mean |x| sqrt(L), L of the steps that LSQ would start with
+Grads:  x receives dy where 0 <= x < alpha, else 0
+        alpha receives the sum of dy over x >= alpha, without a factor
+Raises: TypeError if x is not of float32 or float64
+        ValueError for other bits, or an alpha that is not positive and
+        finite; compiled, such an alpha gives NaN
+Ref:    Choi et al. 2018, arXiv 1805.06085, eq. 1 to 3
+"""
+
+# region imports
+import torch
+from torch import nn
+
+from pytorch_impl.quantization.codes import (
+    check_quantizer,
+    code_range,
+    first_step,
+)
+
+# endregion
+
+
+# region gradient rule
+def pact_forward(x, alpha, levels):
+    step = alpha * (1 / levels)
+    step = torch.where(alpha > 0, step, step * torch.nan)
+    inv = 1 / step
+    inside = torch.minimum(torch.maximum(x, 0 * alpha), alpha)
+    code = torch.clip(torch.round(inside * inv), 0, levels)
+    return code * step
+
+
+def pact_backward(dy, x, alpha):
+    nothing = torch.zeros_like(dy)
+    dx = torch.where((x >= 0) & (x < alpha), dy, nothing)
+    dalpha = torch.sum(torch.where(x >= alpha, dy, nothing))
+    return dx, dalpha
+
+
+class PACTRule(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, alpha, levels):
+        ctx.save_for_backward(x, alpha)
+        return pact_forward(x, alpha, levels)
+
+    @staticmethod
+    def backward(ctx, dy):
+        return *pact_backward(dy, *ctx.saved_tensors), None
+
+
+# endregion
+
+
+# region function
+def pact(x, alpha, bits: int = 4):
+    _, levels = code_range(bits, signed=False)
+    check_quantizer("pact", x, alpha, array="alpha")
+    return PACTRule.apply(x, alpha, levels)
+
+
+# endregion
+
+
+# region layer
+class PACT(nn.Module):
+    def __init__(self, bits: int = 4, alpha_init: float = 6.0):
+        super().__init__()
+        code_range(bits)
+        self.options = bits, False, None
+        self.alpha = nn.Parameter(torch.tensor(alpha_init))
+
+    @property
+    def step(self):
+        return self.alpha * (1 / code_range(*self.options[:2])[1])
+
+    def start(self, x):
+        levels = code_range(*self.options[:2])[1]
+        with torch.no_grad():
+            step = first_step(x, *self.options)
+            self.alpha.copy_(step * levels)
+
+    def forward(self, x):
+        return pact(x, self.alpha, self.options[0])
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = PACT(bits=2)
+    print(layer(torch.tensor([-1.0, 0.9, 1.1, 5.9, 6.0])))
+# endregion

@@ -1,0 +1,110 @@
+"""PACT: clip to a learned level, then quantize what is left.
+
+step = alpha / L, L = 2^bits - 1; inv = 1 / step, each rounded once
+y_i = step * round(min(max(x_i, 0), alpha) inv), at most L steps
+
+Axes:   x any shape
+Params: alpha (), starts as alpha_init; start(x) sets it to
+        2 mean |x| sqrt(L), L of the steps that LSQ would start with
+Grads:  x receives dy where 0 <= x < alpha, else 0
+        alpha receives the sum of dy over x >= alpha, without a factor
+Raises: TypeError if x is not of float32 or float64
+        ValueError for other bits, or an alpha that is not positive and
+        finite; compiled, such an alpha gives NaN
+Ref:    Choi et al. 2018, arXiv 1805.06085, eq. 1 to 3
+"""
+
+# region imports
+import tensorflow as tf
+
+from tf_impl.quantization.codes import (
+    check_quantizer,
+    code_range,
+    first_step,
+)
+
+# endregion
+
+
+# region gradient rule
+def pact_forward(x, alpha, levels):
+    step = alpha * (1 / levels)
+    step = tf.where(alpha > 0, step, step * float("nan"))
+    inv = 1 / step
+    inside = tf.minimum(tf.maximum(x, 0 * alpha), alpha)
+    code = tf.clip_by_value(tf.round(inside * inv), 0, levels)
+    return code * step
+
+
+def pact_backward(dy, x, alpha):
+    nothing = tf.zeros_like(dy)
+    dx = tf.where((x >= 0) & (x < alpha), dy, nothing)
+    dalpha = tf.reduce_sum(tf.where(x >= alpha, dy, nothing))
+    return dx, dalpha
+
+
+def pact_rule(x, alpha, levels):
+    @tf.custom_gradient
+    def rule(x, alpha):
+        def backward(dy):
+            return pact_backward(dy, x, alpha)
+
+        return pact_forward(x, alpha, levels), backward
+
+    return rule(x, alpha)
+
+
+# endregion
+
+
+# region function
+def pact(x, alpha, bits: int = 4):
+    _, levels = code_range(bits, signed=False)
+    check_quantizer("pact", x, alpha, array="alpha")
+    return pact_rule(x, alpha, levels)
+
+
+# endregion
+
+
+# region layer
+class PACT(tf.keras.layers.Layer):
+    def __init__(
+        self, bits: int = 4, alpha_init: float = 6.0, **kwargs
+    ):
+        super().__init__(**kwargs)
+        code_range(bits)
+        self.options = bits, False, None
+        start = tf.keras.initializers.Constant(alpha_init)
+        self.alpha = self.add_weight((), start, name="alpha")
+
+    @property
+    def step(self):
+        return self.alpha * (1 / code_range(*self.options[:2])[1])
+
+    def start(self, x):
+        levels = code_range(*self.options[:2])[1]
+        step = first_step(x, *self.options)
+        self.alpha.assign(step * levels)
+
+    def call(self, x):
+        return pact(x, self.alpha.value, self.options[0])
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer = PACT(bits=2)
+    print(layer(tf.constant([-1.0, 0.9, 1.1, 5.9, 6.0])))
+# endregion
+
+
+# region what differs here
+# tensorflow 2.21.0: at x = alpha minimum and clip_by_value give dy to x
+# and none to alpha
+# keras 3.15.1: a layer casts a floating x to its own dtype, float32
+# unless dtype= or the global policy says otherwise; pact itself
+# refuses float16
+# endregion

@@ -1,0 +1,120 @@
+"""Prepare: a float model becomes one that learns with quantizers.
+
+prepare(model, config)  Linear and MultiHeadAttention layers become
+    QATLinear and QATMultiHeadAttention with the same numbers. config
+    maps patterns of their names, such as "*" or "blocks.*.mlp.*", to
+    options of QATLinear, or to None: stays as it is. Of the patterns
+    that fit, the last counts
+set_mode(model, mode)   "observe", "quantize" or "frozen", everywhere
+
+Both change the model and return it; a model that is one such layer,
+whose name is "", comes back as another
+
+Raises: ValueError for a pattern that fits no layer and an unknown mode
+        TypeError, ValueError as QATLinear for its options
+Ref:    Jacob et al. 2018, CVPR, 3 (alg. 1)
+"""
+
+# region imports
+import fnmatch
+
+import tensorflow as tf
+
+from tf_impl.linear import Linear
+from tf_impl.multi_head_attention import MultiHeadAttention
+from tf_impl.qat_attention import QATMultiHeadAttention
+from tf_impl.quantization.qat_linear import QATLinear
+from tf_impl.quantization.qat_quantizer import see
+
+MODES = ("observe", "quantize", "frozen")
+NESTED = tf.keras.layers.Layer, list
+# endregion
+
+
+# region function
+def find(model, kinds):
+    """{name: layer} of those kinds."""
+    found = {"": model} if isinstance(model, kinds) else {}
+    inside = vars(model) if hasattr(model, "call") else enumerate(model)
+    for name, value in dict(inside).items():
+        if isinstance(value, NESTED) and not str(name).startswith("_"):
+            below = find(value, kinds).items()
+            found |= {f"{name}.{n}".rstrip("."): p for n, p in below}
+    return found
+
+
+def replace(model, name: str, layer):
+    if not name:
+        return layer
+    every, (head, _, last) = find(model, NESTED), name.rpartition(".")
+    parent, old = every[head], every[name]
+    tracker = getattr(parent, "tracker", None) or parent._tracker
+    tracker.replace_tracked_value("layers", old, layer)
+    if isinstance(parent, list):
+        parent[int(last)] = layer
+    else:
+        setattr(parent, last, layer)  # keras 3.15.1: alone, it adds
+    return model
+
+
+def set_arrays(layer, **arrays):
+    for name, array in arrays.items():
+        if array is not None:
+            getattr(layer, name).assign(array)
+
+
+def twin(layer, options):
+    options = options | dict(dtype=layer.dtype_policy)
+    if isinstance(layer, Linear):
+        shape = layer.weight.shape[::-1]
+        new = QATLinear(*shape, layer.bias is not None, **options)
+        set_arrays(new, weight=layer.weight, bias=layer.bias)
+        return new
+    bias, out = layer.qkv_bias, layer.out_weight
+    sizes = layer.qkv_weight.shape[1], layer.num_heads
+    parts = layer.num_kv_heads, bias is not None, out is not None
+    more = layer.causal, layer.attention
+    new = QATMultiHeadAttention(*sizes, *parts, *more, **options)
+    set_arrays(new.qkv, weight=layer.qkv_weight, bias=bias)
+    if out is not None:
+        set_arrays(new.out, weight=out, bias=layer.out_bias)
+    return new
+
+
+def prepare(model, config):
+    found = find(model, (Linear, MultiHeadAttention))
+    for pattern in config:
+        if not fnmatch.filter(found, pattern):
+            want = f"one that fits {', '.join(found) or 'a Linear'}"
+            text = f"pattern expected {want}, got {pattern!r}"
+            raise ValueError(f"prepare: {text}")
+    for name, layer in found.items():
+        fits = [p for p in config if fnmatch.fnmatchcase(name, p)]
+        if fits and config[fits[-1]] is not None:
+            model = replace(model, name, twin(layer, config[fits[-1]]))
+    return model
+
+
+def set_mode(model, mode: str):
+    if mode not in MODES:
+        want = ", ".join(MODES)
+        raise ValueError(f"mode expected one of {want}, got {mode!r}")
+    for layer in find(model, QATLinear).values():
+        # what trained since the last call moved the weights
+        see(layer.weight_quantizer, layer.weight.value, layer.mode)
+        layer.mode = mode
+    return model
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    from tf_impl.mlp import MLP
+
+    model, x = MLP(3, 5, 2), tf.ones((4, 3))
+    config = {"*": dict(weight_bits=4), "layer2": None}
+    set_mode(prepare(model, config), "observe")(x)
+    print(set_mode(model, "frozen"), model(x))
+# endregion

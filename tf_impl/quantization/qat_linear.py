@@ -1,0 +1,94 @@
+"""QATLinear: a linear layer that learns to be one of whole numbers.
+
+y = grid_linear(input_quantizer(x), weight_quantizer(weight), bias)
+which Int8Linear gives as well, bit for bit
+
+Axes:   I in_features, O out_features, ... any leading axes
+Params: weight (O, I), starts as glorot; bias (O), starts as zeros
+        those of the quantizers; the weight has a grid for each o
+Kinds:  weight_quantizer absmax or lsq; input_quantizer any, of signed
+        codes if input_signed; bits 2 to 8
+mode:   "observe" starts the quantizers, and y is that of linear
+        "quantize" lets ranges move, "frozen" does not
+Raises: TypeError, ValueError as linear, grid_of and the quantizers
+Ref:    Jacob et al. 2018, CVPR, 3; Krishnamoorthi 2018, 1806.08342
+"""
+
+# region imports
+import tensorflow as tf
+
+from tf_impl.checks import check_input
+from tf_impl.glorot import glorot
+from tf_impl.linear import linear
+from tf_impl.quantization.code_linear import grid_linear
+from tf_impl.quantization.qat_quantizer import (
+    check_choice,
+    make_quantizer,
+    on_grid,
+    see,
+)
+
+# endregion
+
+
+# region layer
+class QATLinear(tf.keras.layers.Layer):
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        weight_bits: int = 8,
+        input_bits: int = 8,
+        weight_quantizer: str = "absmax",
+        input_quantizer: str = "moving_average",
+        input_signed: bool = True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        policy, self.built = self.dtype_policy, True
+        check_choice(weight_quantizer, weight_bits, input_bits)
+        shape = (out_features, in_features)
+        start = glorot(*shape)
+        self.weight = self.add_weight(shape, start, name="weight")
+        self.bias = None
+        if bias:
+            self.bias = self.add_weight(shape[:1], "zeros", name="bias")
+        self.weight_quantizer = make_quantizer(
+            weight_quantizer, weight_bits, True, 0, shape, dtype=policy
+        )
+        self.input_quantizer = make_quantizer(
+            input_quantizer, input_bits, input_signed, dtype=policy
+        )
+        self.mode = "quantize"
+
+    def call(self, x):
+        check_input("QATLinear", x, "... I", I=self.weight.shape[1])
+        weight = tf.convert_to_tensor(self.weight)
+        see(self.input_quantizer, x, self.mode)
+        see(self.weight_quantizer, weight, self.mode)
+        if self.mode == "observe":
+            return linear(x, weight, self.bias)
+        x, x_scale = on_grid(self.input_quantizer, x)
+        weight, w_scale = on_grid(self.weight_quantizer, weight)
+        return grid_linear(x, weight, self.bias, x_scale, w_scale)
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer, x = QATLinear(3, 2, weight_bits=4), tf.ones((4, 3))
+    print(layer(x))
+    layer.mode = "frozen"
+    print(layer(2 * x))
+# endregion
+
+
+# region what differs here
+# keras 3.15.1: sublayers follow the global dtype policy, not that of
+# the layer which holds them: it is handed on. built: what is never
+# called, here an observer, would make keras warn of unbuilt state
+# tensorflow 2.21.0: a tf.function reads mode once, when it is traced
+# endregion
