@@ -18,15 +18,14 @@ from pytorch_impl.manual_gradient import (
 from pytorch_impl.mlp import MLP
 from pytorch_impl.multi_head_attention import MultiHeadAttention
 from pytorch_impl.parameters import TiedMLP
-from pytorch_impl.qat_attention import QATMultiHeadAttention
-from pytorch_impl.quantization.code_linear import grid_linear
+from pytorch_impl.quantization.code_linear import code_linear
 from pytorch_impl.quantization.convert import convert
 from pytorch_impl.quantization.fake_quantize import (
     fake_quantize,
     quantize,
 )
 from pytorch_impl.quantization.lsq import LSQ, lsq
-from pytorch_impl.quantization.lsq_plus import LSQPlus
+from pytorch_impl.quantization.lsq_plus import LSQPlus, lsq_plus
 from pytorch_impl.quantization.pact import PACT, pact
 from pytorch_impl.quantization.prepare import prepare, set_mode
 from pytorch_impl.quantization.qat_linear import QATLinear
@@ -46,7 +45,6 @@ __all__ = [
     "MultiHeadAttention",
     "PACT",
     "QATLinear",
-    "QATMultiHeadAttention",
     "RMSNorm",
     "ScaledReLU",
     "StandardizedConv2d",
@@ -58,13 +56,14 @@ __all__ = [
     "attention_tiled",
     "bilinear",
     "centered",
+    "code_linear",
     "convert",
     "fake_quantize",
-    "grid_linear",
     "half_spectrum",
     "linear",
     "linear_relu",
     "lsq",
+    "lsq_plus",
     "manual_linear",
     "pact",
     "prepare",

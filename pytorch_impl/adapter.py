@@ -6,9 +6,10 @@ train(built, inputs, loss, rule, lr) -> {"trained.loss": ndarray, ...}
 unsupported(layer, precision, compiled) -> the reason, or None
 versions() -> {package: version}
 
-layer is a public class or function name of pytorch_impl; params maps
-parameter names to arrays; a result holds out.<name> and, given
-cotangents, grad.<input or parameter name>, in the built precision.
+layer is a public class or function name of pytorch_impl, or a name of
+PREPARED: a layer that prepare changes, with the options in config.
+params maps parameter names to arrays; a result holds out.<name> and,
+given cotangents, grad.<input or parameter name>, in that precision.
 Raises: ValueError, TypeError for unknown layers and precisions, wrong
     parameter names, shapes or dtypes, naming expected and got;
     NotImplementedError for what this framework does not have
@@ -51,6 +52,7 @@ UNSUPPORTED = {
     ("HalfSpectrum", "bfloat16"): NO_FFT,
     ("HalfSpectrum", "float16"): NO_FFT,
 }
+PREPARED = {"QATMultiHeadAttention": "MultiHeadAttention"}
 LOSSES = ("squared_error", "cross_entropy")
 RULES = ("sgd", "momentum", "adam")
 # endregion
@@ -69,8 +71,9 @@ class Built(NamedTuple):
 
 # region function
 def build(layer, config, params, precision="float32"):
-    if layer not in pytorch_impl.__all__:
-        known = ", ".join(pytorch_impl.__all__)
+    names = *pytorch_impl.__all__, *PREPARED
+    if layer not in names:
+        known = ", ".join(names)
         raise ValueError(
             f"layer expected one of {known}, got {layer!r}"
         )
@@ -79,12 +82,12 @@ def build(layer, config, params, precision="float32"):
         raise ValueError(
             f"precision expected one of {known}, got {precision!r}"
         )
-    make, config = getattr(pytorch_impl, layer), resolve(config)
-    if not inspect.isclass(make):
+    if not takes_params(layer):
+        make, config = getattr(pytorch_impl, layer), resolve(config)
         check_params(layer, {}, params)
         call = functools.partial(make, **config)
         return Built(layer, call, {}, precision)
-    module = make(**config).to(PRECISIONS[precision])
+    module = construct(layer, config).to(PRECISIONS[precision])
     own = named_parameters(module)
     check_params(layer, list_parameters(module), params)
     with torch.no_grad():
@@ -163,10 +166,27 @@ def resolve(config):
 
 def shapes(layer, config):
     """Parameter names and shapes: the checkpoint format of a layer."""
-    make = getattr(pytorch_impl, layer)
-    if not inspect.isclass(make):
+    if not takes_params(layer):
         return {}
-    return list_parameters(make(**resolve(config)))
+    return list_parameters(construct(layer, config))
+
+
+def takes_params(layer):
+    """A layer does; a function gets arrays alone."""
+    return layer in PREPARED or inspect.isclass(
+        getattr(pytorch_impl, layer)
+    )
+
+
+def construct(layer, config):
+    """The layer as it starts; prepared, if its name says so."""
+    make = getattr(pytorch_impl, PREPARED.get(layer, layer))
+    config = resolve(config)
+    if layer not in PREPARED:
+        return make(**config)
+    own = inspect.signature(make.__init__).parameters
+    options = {n: config.pop(n) for n in set(config) - set(own)}
+    return pytorch_impl.prepare(make(**config), {"*": options})
 
 
 @functools.cache

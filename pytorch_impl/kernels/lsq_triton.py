@@ -4,7 +4,7 @@ Ladder: lsq -> kernels/lsq_triton
 u_i = x_i inv, inv = 1 / step rounded once
 y_i = step round(clip(u_i, qmin, qmax))
 
-Axes:   as lsq, without an offset; x of float16 or bfloat16 is widened
+Axes:   as lsq; x of float16 or bfloat16 is widened
         to float32, y is rounded once
 Grads:  as lsq; each tile sums its dy d in float32, in an order that
         never changes, then g sum of these: two runs give equal bits
@@ -44,7 +44,7 @@ def forward(x, step, qmin, qmax, axis, g):
     dtype, tiles = x.dtype, tiles_of(x, axis)
     if not on_device(x):
         wide, step = x.contiguous().float(), along(step, x, axis)
-        return lsq_forward(wide, step, None, qmin, qmax).to(dtype)
+        return lsq_forward(wide, step, qmin, qmax).to(dtype)
     x = readable(x)
     y, step = torch.empty_like(x), step.contiguous()
     rest = tiles.steps | dict(QMIN=qmin, QMAX=qmax)
@@ -64,8 +64,8 @@ def backward(dy, x, step, qmin, qmax, axis, g):
     dtype, tiles = x.dtype, tiles_of(x, axis)
     if not on_device(x):
         wide = dy.contiguous().float(), x.contiguous().float()
-        given = along(step, x, axis), None, qmin, qmax
-        dx, terms, _ = lsq_backward(*wide, *given)
+        step = along(step, x, axis)
+        dx, terms = lsq_backward(*wide, step, qmin, qmax)
         return dx.to(dtype), torch.sum(rows(terms, axis), -1) * g
     dy, x = readable(dy), readable(x)
     dx, (down, across) = torch.empty_like(x), tiles.grid
@@ -99,12 +99,14 @@ forward.register_autograd(rule, setup_context=save)
 
 
 # region function
-def lsq_triton(x, step, bits=4, signed=True, count=None, axis=None):
+def lsq_triton(
+    x, step, bits=4, signed=True, axis=None, num_elements=None
+):
     qmin, qmax = code_range(bits, signed)
     check_tiled("lsq_triton", x, step, axis, "step")
     tiles = tiles_of(x, axis)
-    n = tiles.outer * tiles.inner if count is None else count
-    g = (max(n, 1) * qmax) ** -0.5
+    n = num_elements or max(tiles.outer * tiles.inner, 1)
+    g = (n * qmax) ** -0.5
     return forward(x, step, qmin, qmax, axis, g)
 
 

@@ -1,9 +1,10 @@
-"""grid_linear: the linear layer of numbers that lie on a grid.
+"""code_linear: a linear layer of quantized numbers, summed as codes.
 
+A number that a quantizer gave is a whole number of steps; sums of whole
+numbers are exact, so y is what an int8 layer gives, to the last bit
 a_i = round(x_i / x_scale), w_oi = round(W_oi / w_scale_o) are codes
 s_o = x_scale w_scale_o
-y_o = (sum_i a_i w_oi + round(b_o / s_o)) s_o
-The sum is exact, in whole numbers, and rounded where s multiplies it
+y_o = (sum_i a_i w_oi + round(b_o / s_o)) s_o, rounded once, by s_o
 
 Axes:   I in_features, O out_features, ... any leading axes
         x_scale (), w_scale (O)
@@ -23,47 +24,47 @@ from pytorch_impl.checks import check_input
 
 
 # region gradient rule
-def whole_matmul(x, weight):
-    """Sums of products of whole numbers, exact in any dtype."""
+def exact_matmul(x, weight):
+    """Of whole numbers, below 2^53 in every sum."""
     return torch.matmul(x.double(), weight.double().T)  # ... O
 
 
-def grid_linear_forward(x, weight, bias, x_scale, w_scale):
+def code_linear_forward(x, weight, bias, x_scale, w_scale):
     scale = x_scale * w_scale  # O
     a = torch.round(x * (1 / x_scale))  # ... I
     w = torch.round(weight * (1 / w_scale)[:, None])  # O I
-    total = whole_matmul(a, w) + torch.round(bias * (1 / scale))
+    total = exact_matmul(a, w) + torch.round(bias * (1 / scale))
     return total.to(x.dtype) * scale  # ... O
 
 
-def grid_linear_backward(dy, x, weight):
+def code_linear_backward(dy, x, weight):
     dx = torch.einsum("...o,oi->...i", dy, weight)  # ... I
     dweight = torch.einsum("...o,...i->oi", dy, x)  # O I
     return dx, dweight, torch.einsum("...o->o", dy)
 
 
-class GridLinearRule(torch.autograd.Function):
+class CodeLinearRule(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight, bias, *scales):
         ctx.save_for_backward(x, weight, *scales)
-        return grid_linear_forward(x, weight, bias, *scales)
+        return code_linear_forward(x, weight, bias, *scales)
 
     @staticmethod
     def backward(ctx, dy):
         x, weight, *scales = ctx.saved_tensors
-        every = grid_linear_backward(dy, x, weight)
-        return *every, *(torch.zeros_like(s) for s in scales)
+        grads = code_linear_backward(dy, x, weight)
+        return *grads, *(torch.zeros_like(s) for s in scales)
 
 
 # endregion
 
 
 # region function
-def grid_linear(x, weight, bias, x_scale, w_scale):
-    check_input("grid_linear", x, "... I", I=weight.shape[1])
+def code_linear(x, weight, bias, x_scale, w_scale):
+    check_input("code_linear", x, "... I", I=weight.shape[1])
     if bias is None:
         bias = torch.zeros_like(w_scale)
-    return GridLinearRule.apply(x, weight, bias, x_scale, w_scale)
+    return CodeLinearRule.apply(x, weight, bias, x_scale, w_scale)
 
 
 # endregion
@@ -71,10 +72,8 @@ def grid_linear(x, weight, bias, x_scale, w_scale):
 
 # region try
 if __name__ == "__main__":
-    x, weight = (
-        torch.tensor([[0.5, -1.0]]),
-        torch.tensor([[0.25, 0.75]]),
-    )
+    x = torch.tensor([[0.5, -1.0]])
+    weight = torch.tensor([[0.25, 0.75]])
     scales = torch.tensor(0.5), torch.tensor([0.25])
-    print(grid_linear(x, weight, torch.tensor([0.3]), *scales))
+    print(code_linear(x, weight, torch.tensor([0.3]), *scales))
 # endregion

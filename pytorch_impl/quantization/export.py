@@ -70,8 +70,8 @@ def to_onnx(model, x, path):
 class OnnxLinear(nn.Module):
     def __init__(self, layer):
         super().__init__()
-        bits, signed, _, narrow = layer.options
-        qmin, qmax = code_range(bits, signed, narrow)
+        bits, signed, _, narrow_range = layer.codes
+        qmin, qmax = code_range(bits, signed, narrow_range)
         zero_point = layer.zero_point - layer.shift
         self.low = float(qmin - layer.zero_point)
         self.high = float(qmax - layer.zero_point)
@@ -88,14 +88,14 @@ class OnnxLinear(nn.Module):
 
     def forward(self, x):
         u = torch.clip(x * self.inv, self.low, self.high)
-        pair = self.one, self.zero_point
-        q = onnx_op("QuantizeLinear", (u, *pair), torch.int8, x.shape)
+        scaled = u, self.one, self.zero_point
+        q = onnx_op("QuantizeLinear", scaled, torch.int8, x.shape)
         shape = (*x.shape[:-1], self.weight.shape[0])
-        every = q, self.weight.T, self.zero_point, self.weight_zero
-        total = onnx_op("MatMulInteger", every, torch.int32, shape)
-        every = total + self.bias, self.out_scale, self.out_zero
+        factors = q, self.weight.T, self.zero_point, self.weight_zero
+        total = onnx_op("MatMulInteger", factors, torch.int32, shape)
+        steps = total + self.bias, self.out_scale, self.out_zero
         return onnx_op(
-            "DequantizeLinear", every, x.dtype, shape, axis=-1
+            "DequantizeLinear", steps, x.dtype, shape, axis=-1
         )
 
 

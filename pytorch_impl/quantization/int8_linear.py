@@ -1,14 +1,14 @@
-"""Int8Linear: a linear layer in whole numbers.
+"""Int8Linear: the layer that runs when training is over, in integers.
 
+convert makes it of a QATLinear; its weight takes a byte a number
 q_i = quantize(x_i, scale, zero_point);  x_i is about (q_i - z) scale
 a_o = sum_i q_i W_oi - z sum_i W_oi + B_o, exact
 y_o = a_o out_scale_o, rounded once (twice where |a_o| is above 2^24)
-The quantize of the next layer makes codes of y again
 
 Axes:   I in_features, O out_features, ... any leading axes
 State:  weight (O, I), its codes in int8; bias (O) in int32, in steps of
         out_scale (O), the product of both scales; scale, zero_point ()
-        options of quantize; codes from 0 are moved to begin at -128
+        codes: a Codes; unsigned ones are moved to begin at -128
 Raises: TypeError, ValueError as quantize and linear
 Ref:    Jacob et al. 2018, CVPR, 2.2 to 2.4
 """
@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from pytorch_impl.checks import check_input
+from pytorch_impl.quantization.codes import Codes
 from pytorch_impl.quantization.fake_quantize import quantize
 
 # endregion
@@ -25,7 +26,7 @@ from pytorch_impl.quantization.fake_quantize import quantize
 
 # region function
 def int8_matmul(q, weight):
-    """int8 by int8, added up in int32."""
+    """int8 by int8; the sums are exact, and int32."""
     rows = torch.reshape(q, (-1, q.shape[-1]))
     total = torch._int_mm(rows, weight.T)
     return torch.reshape(total, (*q.shape[:-1], weight.shape[0]))
@@ -43,28 +44,27 @@ def int8_linear(q, zero_point, weight, bias):
 # region layer
 class Int8Linear(nn.Module):
     def __init__(
-        self, weight, bias, out_scale, scale, zero_point, options
+        self, weight, bias, out_scale, scale, zero_point, codes
     ):
         super().__init__()
-        self.options = options
-        bits, signed, *_ = options
-        self.shift = 0 if signed else 2 ** (bits - 1)
+        self.codes = codes
+        self.shift = 0 if codes.signed else 2 ** (codes.bits - 1)
         self.register_buffer("weight", weight.to(torch.int8))
         self.register_buffer("bias", bias.to(torch.int32))
         self.register_buffer("out_scale", out_scale)
         self.register_buffer("scale", scale.detach().clone())
         self.register_buffer("zero_point", zero_point)
 
-    def codes(self, x):
+    def quantize(self, x):
         check_input("Int8Linear", x, "... I", I=self.weight.shape[1])
-        q = quantize(x, self.scale, self.zero_point, *self.options)
+        q = quantize(x, self.scale, self.zero_point, *self.codes)
         return (q - self.shift).to(torch.int8)
 
     def total(self, x):
         """The exact sums, int32, in steps of out_scale."""
         zero_point = self.zero_point - self.shift
         return int8_linear(
-            self.codes(x), zero_point, self.weight, self.bias
+            self.quantize(x), zero_point, self.weight, self.bias
         )
 
     def forward(self, x):
@@ -78,8 +78,8 @@ class Int8Linear(nn.Module):
 if __name__ == "__main__":
     weight, bias = torch.tensor([[1, -2, 3]]), torch.tensor([7])
     scale, zero_point = torch.tensor(0.5), torch.tensor(-1).int()
-    grid = scale, zero_point, (4, True, None, False)
-    layer = Int8Linear(weight, bias, torch.tensor([0.25]), *grid)
+    given = torch.tensor([0.25]), scale, zero_point, Codes(bits=4)
+    layer = Int8Linear(weight, bias, *given)
     x = torch.tensor([[1.0, 0.0, -1.0]])
-    print(layer.codes(x), layer.total(x), layer(x))
+    print(layer.quantize(x), layer.total(x), layer(x))
 # endregion

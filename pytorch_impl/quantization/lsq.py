@@ -1,16 +1,16 @@
-"""LSQ: a quantizer that learns its step.
+"""LSQ: a quantizer whose step is learned, like a weight.
 
-u_i = (x_i - offset) inv, inv = 1 / step rounded once
-y_i = step round(clip(u_i, qmin, qmax)) + offset; LSQ has offset 0
+u_i = x_i inv, inv = 1 / step rounded once
+y_i = step round(clip(u_i, qmin, qmax))
 
 Axes:   x any shape; C its size along axis, num_channels
 Params: step () or, along axis, (C); starts as NaN, start(x) sets it to
-        2 mean |x| / sqrt(qmax) over what shares a step
+        2 mean |x| / sqrt(qmax) over the numbers that share a step
 Grads:  x receives dy where qmin < u < qmax, else 0
         step receives g sum dy d; d = round(u) - u inside, else qmin or
-        qmax; offset receives g sum dy over what is outside
-        g = 1 / sqrt(num_elements qmax); None: all that share a step
-Raises: TypeError, ValueError as quantizer
+        qmax; g = 1 / sqrt(num_elements qmax), where None counts all
+        that share the step
+Raises: TypeError, ValueError as codes, and as qparams for start(x)
 Ref:    Esser et al. 2020, ICLR, eq. 1 to 5
 """
 
@@ -19,66 +19,59 @@ import torch
 from torch import nn
 
 from pytorch_impl.quantization.codes import (
+    Codes,
     along,
     check_quantizer,
     code_range,
-    first_step,
     rows,
 )
+from pytorch_impl.quantization.qparams import first_step, inverse
 
 # endregion
 
 
 # region gradient rule
-def scaled(x, step, offset):
-    inv = 1 / torch.where(step > 0, step, torch.nan)
-    return (x if offset is None else x - offset) * inv
+def lsq_forward(x, step, qmin, qmax):
+    u = x * inverse(step)
+    return torch.round(torch.clip(u, qmin, qmax)) * step
 
 
-def lsq_forward(x, step, offset, qmin, qmax):
-    u = scaled(x, step, offset)
-    y = torch.round(torch.clip(u, qmin, qmax)) * step
-    return y if offset is None else y + offset
-
-
-def lsq_backward(dy, x, step, offset, qmin, qmax):
-    u = scaled(x, step, offset)
+def lsq_backward(dy, x, step, qmin, qmax):
+    u = x * inverse(step)
     inside = (qmin < u) & (u < qmax)
-    d = torch.where(inside, torch.round(u) - u, u.clip(qmin, qmax))
+    bound = torch.clip(u, qmin, qmax)
+    d = torch.where(inside, torch.round(u) - u, bound)
     dx = torch.where(inside, dy, torch.zeros_like(dy))
-    return dx, dy * d, dy - dx
+    return dx, dy * d
 
 
 class LSQRule(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, step, offset, qmin, qmax, axis, g):
-        ctx.save_for_backward(x, step, offset)
-        ctx.rest = qmin, qmax, axis, g
-        step, offset = along(step, x, axis), along(offset, x, axis)
-        return lsq_forward(x, step, offset, qmin, qmax)
+    def forward(ctx, x, step, qmin, qmax, axis, g):
+        ctx.save_for_backward(x, step)
+        ctx.options = qmin, qmax, axis, g
+        return lsq_forward(x, along(step, x, axis), qmin, qmax)
 
     @staticmethod
     def backward(ctx, dy):
-        (x, *pair), (qmin, qmax, axis, g) = ctx.saved_tensors, ctx.rest
-        step, offset = (along(p, x, axis) for p in pair)
-        dx, *each = lsq_backward(dy, x, step, offset, qmin, qmax)
-        each = [torch.sum(rows(d, axis), axis=-1) * g for d in each]
-        each[1] = None if offset is None else each[1]
-        return dx, *each, None, None, None, None
+        x, step = ctx.saved_tensors
+        qmin, qmax, axis, g = ctx.options
+        step = along(step, x, axis)
+        dx, terms = lsq_backward(dy, x, step, qmin, qmax)
+        dstep = torch.sum(rows(terms, axis), axis=-1) * g
+        return dx, dstep, None, None, None, None
 
 
 # endregion
 
 
 # region function
-def lsq(
-    x, step, offset=None, bits=4, signed=True, count=None, axis=None
-):
+def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     qmin, qmax = code_range(bits, signed)
     check_quantizer("lsq", x, step, axis, "step")
-    n = rows(x, axis).shape[-1] if count is None else count
-    g = (max(n, 1) * qmax) ** -0.5
-    return LSQRule.apply(x, step, offset, qmin, qmax, axis, g)
+    n = num_elements or max(rows(x, axis).shape[-1], 1)
+    g = (n * qmax) ** -0.5
+    return LSQRule.apply(x, step, qmin, qmax, axis, g)
 
 
 # endregion
@@ -86,6 +79,8 @@ def lsq(
 
 # region layer
 class LSQ(nn.Module):
+    observes = False  # the step is learned
+
     def __init__(
         self,
         bits: int = 4,
@@ -97,16 +92,20 @@ class LSQ(nn.Module):
         super().__init__()
         code_range(bits, signed)
         shape = () if axis is None else (num_channels,)
-        self.options = bits, signed, num_elements, axis
+        self.codes = Codes(bits, signed, axis)
+        self.num_elements = num_elements
         self.step = nn.Parameter(torch.full(shape, torch.nan))
 
     def start(self, x):
-        bits, signed, _, axis = self.options
         with torch.no_grad():
-            self.step.copy_(first_step(x, bits, signed, axis))
+            self.step.copy_(first_step(x, self.codes))
+
+    def qparams(self):
+        zero_point = torch.zeros_like(self.step, dtype=torch.int32)
+        return self.step, zero_point
 
     def forward(self, x):
-        return lsq(x, self.step, None, *self.options)
+        return lsq(x, self.step, *self.codes[:3], self.num_elements)
 
 
 # endregion

@@ -1,4 +1,4 @@
-"""PACT: clip to a learned level, then quantize what is left.
+"""PACT: clip activations to a level that is learned, then quantize.
 
 step = alpha / L, L = 2^bits - 1; inv = 1 / step, each rounded once
 y_i = step * round(min(max(x_i, 0), alpha) inv), at most L steps
@@ -19,10 +19,11 @@ import torch
 from torch import nn
 
 from pytorch_impl.quantization.codes import (
+    Codes,
     check_quantizer,
     code_range,
-    first_step,
 )
+from pytorch_impl.quantization.qparams import first_step
 
 # endregion
 
@@ -38,9 +39,9 @@ def pact_forward(x, alpha, levels):
 
 
 def pact_backward(dy, x, alpha):
-    nothing = torch.zeros_like(dy)
-    dx = torch.where((x >= 0) & (x < alpha), dy, nothing)
-    dalpha = torch.sum(torch.where(x >= alpha, dy, nothing))
+    zeros = torch.zeros_like(dy)
+    dx = torch.where((x >= 0) & (x < alpha), dy, zeros)
+    dalpha = torch.sum(torch.where(x >= alpha, dy, zeros))
     return dx, dalpha
 
 
@@ -70,24 +71,25 @@ def pact(x, alpha, bits: int = 4):
 
 # region layer
 class PACT(nn.Module):
+    observes = False  # alpha is learned
+
     def __init__(self, bits: int = 4, alpha_init: float = 6.0):
         super().__init__()
-        code_range(bits)
-        self.options = bits, False, None
+        self.codes = Codes(bits, signed=False)
+        self.levels = code_range(bits, signed=False)[1]
         self.alpha = nn.Parameter(torch.tensor(alpha_init))
 
-    @property
-    def step(self):
-        return self.alpha * (1 / code_range(*self.options[:2])[1])
-
     def start(self, x):
-        levels = code_range(*self.options[:2])[1]
         with torch.no_grad():
-            step = first_step(x, *self.options)
-            self.alpha.copy_(step * levels)
+            step = first_step(x, self.codes)
+            self.alpha.copy_(step * self.levels)
+
+    def qparams(self):
+        scale = self.alpha * (1 / self.levels)
+        return scale, torch.zeros_like(scale, dtype=torch.int32)
 
     def forward(self, x):
-        return pact(x, self.alpha, self.options[0])
+        return pact(x, self.alpha, self.codes.bits)
 
 
 # endregion
