@@ -23,12 +23,22 @@ from pytorch_impl.checks import check_input
 from pytorch_impl.glorot import glorot
 from pytorch_impl.linear import linear
 from pytorch_impl.quantization.code_linear import code_linear
+from pytorch_impl.quantization.fake_quantize import fake_quantize
 from pytorch_impl.quantization.quantizers import make_quantizer, show
 
 # endregion
 
 
 # region function
+def on_codes(quantizer, x):
+    """x as its codes give it, and the scale of the codes."""
+    scale, zero_point = quantizer.qparams()
+    if quantizer.observes:  # so the qparams are computed once
+        codes = quantizer.codes
+        return fake_quantize(x, scale, zero_point, *codes), scale
+    return quantizer(x), scale
+
+
 def check_choice(weight_quantizer: str, *bits: int):
     """A weight has codes around 0, and all codes fit into int8."""
     if weight_quantizer not in ("absmax", "lsq"):
@@ -77,10 +87,8 @@ class QATLinear(nn.Module):
         show(self.weight_quantizer, self.weight, self.mode)
         if self.mode == "observe":
             return linear(x, self.weight, self.bias)
-        x_scale, _ = self.input_quantizer.qparams()
-        w_scale, _ = self.weight_quantizer.qparams()
-        x = self.input_quantizer(x)
-        weight = self.weight_quantizer(self.weight)
+        x, x_scale = on_codes(self.input_quantizer, x)
+        weight, w_scale = on_codes(self.weight_quantizer, self.weight)
         return code_linear(x, weight, self.bias, x_scale, w_scale)
 
 
