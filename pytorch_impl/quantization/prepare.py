@@ -43,14 +43,18 @@ def replace(model, name: str, layer):
     return model
 
 
+def set_arrays(layer, **arrays):
+    for name, array in arrays.items():
+        if array is not None:
+            with torch.no_grad():
+                getattr(layer, name).copy_(array)
+
+
 def to_qat(layer, options):
     shape = layer.weight.shape[::-1]
     new = QATLinear(*shape, layer.bias is not None, **options)
     new.to(layer.weight)
-    with torch.no_grad():
-        new.weight.copy_(layer.weight)
-        if layer.bias is not None:
-            new.bias.copy_(layer.bias)
+    set_arrays(new, weight=layer.weight, bias=layer.bias)
     return new
 
 

@@ -149,14 +149,14 @@ def no_int64():
     import jax
     import jax.numpy as jnp
 
-    from jax_impl.quantization.code_linear import grid_linear
+    from jax_impl.quantization.code_linear import code_linear
 
     with jax.enable_x64(False):
         two = jnp.asarray([2**30, 2**30])
         assert two.dtype == jnp.int32
         assert jnp.sum(two) == -(2**31)
     one = jnp.ones((1, 1), jnp.float32)
-    y = grid_linear(one, one, 1e14 * one[0], one[0, 0], one[0])
+    y = code_linear(one, one, 1e14 * one[0], one[0, 0], one[0])
     assert jnp.isnan(y).all()
     end = np.float32(2**31)
     below = np.nextafter(end, np.float32(0))
@@ -164,7 +164,7 @@ def no_int64():
         *((0, end, False), (0, -end, False), (0, below, True)),
         *((9999, below, False), (-9999, -below, False)),
     ):
-        y = grid_linear(x * one, one, b * one[0], one[0, 0], one[0])
+        y = code_linear(x * one, one, b * one[0], one[0, 0], one[0])
         assert jnp.isfinite(y).all() == fits
 
 

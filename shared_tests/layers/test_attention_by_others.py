@@ -114,17 +114,17 @@ def keras_layer(config, x, attn_mask=None, **params):
     rows = [h * d, g * d, g * d]
     kernels = [
         tf.reshape(tf.transpose(part), (c, -1, d))
-        for part in tf.split(params["qkv_weight"], rows)
+        for part in tf.split(params["qkv.weight"], rows)
     ]
-    out = params.get("out_weight", tf.eye(c, dtype=x.dtype))
+    out = params.get("out.weight", tf.eye(c, dtype=x.dtype))
     kernels.append(tf.reshape(tf.transpose(out), (h, d, c)))
     values = kernels
     if bias:
         biases = [
             tf.reshape(part, (-1, d))
-            for part in tf.split(params["qkv_bias"], rows)
+            for part in tf.split(params["qkv.bias"], rows)
         ]
-        biases.append(params.get("out_bias", tf.zeros(c, x.dtype)))
+        biases.append(params.get("out.bias", tf.zeros(c, x.dtype)))
         values = [p for pair in zip(kernels, biases) for p in pair]
     y, _ = layer.stateless_call(
         values,

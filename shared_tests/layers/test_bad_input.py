@@ -51,8 +51,8 @@ WITH_PARAMS = {
     "WeightedSum": "weight",
     "ManualLinear": "weight",
     "StandardizedConv2d": "weight",
-    "MultiHeadAttention": "qkv_weight",
-    "TransformerClassifier": "blocks.0.attention.out_weight",
+    "MultiHeadAttention": "qkv.weight",
+    "TransformerClassifier": "blocks.0.attention.out.weight",
 }
 EVERY_LAYER = pytest.mark.parametrize("layer", CONFIGS)
 

@@ -213,21 +213,30 @@ def attention(config, g, q, k, v, attn_mask=None):
 
 
 def multi_head_attention(config, x, g, attn_mask=None, **params):
+    return around(linear, config, x, g, attn_mask, params)
+
+
+def around(layer, config, x, g, attn_mask, params):
+    """Attention between two such layers, qkv and out."""
+
     def projection(name):
-        weight, bias = f"{name}_weight", f"{name}_bias"
+        head = f"{name}."
+        own = {
+            n.removeprefix(head): p
+            for n, p in params.items()
+            if n.startswith(head)
+        }
 
         def apply(x, g):
-            own = params[weight], params.get(bias)
-            y, grads = linear({}, x, g, *own)
+            y, grads = layer(config, x, g, **own)
             return y, {
-                n if n == "x" else f"{name}_{n}": v
-                for n, v in grads.items()
+                n if n == "x" else head + n: v for n, v in grads.items()
             }
 
-        return apply if weight in params else None
+        return apply if own else None
 
-    every = projection("qkv"), projection("out")
-    return between(config, x, g, attn_mask, *every)
+    parts = projection("qkv"), projection("out")
+    return between(config, x, g, attn_mask, *parts)
 
 
 def between(config, x, g, attn_mask, qkv, out):
@@ -482,24 +491,7 @@ def qat_linear(config, x, g, weight, bias=None, **own):
 
 
 def qat_multi_head_attention(config, x, g, attn_mask=None, **params):
-    def projection(name):
-        head = f"{name}."
-        own = {
-            n.removeprefix(head): p
-            for n, p in params.items()
-            if n.startswith(head)
-        }
-
-        def apply(x, g):
-            y, grads = qat_linear(config, x, g, **own)
-            return y, {
-                n if n == "x" else head + n: v for n, v in grads.items()
-            }
-
-        return apply if own else None
-
-    every = projection("qkv"), projection("out")
-    return between(config, x, g, attn_mask, *every)
+    return around(qat_linear, config, x, g, attn_mask, params)
 
 
 def trajectory(case, x, target, **params):
@@ -647,14 +639,14 @@ def built_in_heads(inputs, p, config):
         x,
         x.shape[2],
         config["num_heads"],
-        p["qkv_weight"],
-        p.get("qkv_bias"),
+        p["qkv.weight"],
+        p.get("qkv.bias"),
         None,
         None,
         False,
         0.0,
-        p["out_weight"],
-        p.get("out_bias"),
+        p["out.weight"],
+        p.get("out.bias"),
         key_padding_mask=None if seen is None else ~seen[:, 0, 0],
         attn_mask=causal if config.get("causal") else None,
         need_weights=False,

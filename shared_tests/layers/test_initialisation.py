@@ -57,17 +57,15 @@ DRAWN = [
         math.sqrt(6 / 100_002),
     ),
     ("ManualLinear", LINEAR, "weight", math.sqrt(6 / 700)),
-    ("MultiHeadAttention", HEADS, "qkv_weight", math.sqrt(6 / 1280)),
-    ("MultiHeadAttention", HEADS, "out_weight", math.sqrt(6 / 640)),
+    ("MultiHeadAttention", HEADS, "qkv.weight", math.sqrt(6 / 1280)),
+    ("MultiHeadAttention", HEADS, "out.weight", math.sqrt(6 / 640)),
     ("QATLinear", LINEAR, "weight", math.sqrt(6 / 700)),
-    ("QATMultiHeadAttention", HEADS, "qkv.weight", math.sqrt(6 / 1280)),
-    ("QATMultiHeadAttention", HEADS, "out.weight", math.sqrt(6 / 640)),
     *(
         ("TransformerClassifier", CLASSIFIER, name, math.sqrt(6 / both))
         for name, both in {
             "embed.weight": 330 + 320,
-            "blocks.0.attention.qkv_weight": 960 + 320,
-            "blocks.0.attention.out_weight": 320 + 320,
+            "blocks.0.attention.qkv.weight": 960 + 320,
+            "blocks.0.attention.out.weight": 320 + 320,
             "blocks.0.mlp.layer1.weight": 320 + 1280,
             "blocks.0.mlp.layer2.weight": 1280 + 320,
             "head.weight": 320 + 340,

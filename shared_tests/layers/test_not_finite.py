@@ -52,7 +52,7 @@ def test_nan_goes_through_whole_numbers(package, adapter, spoiled):
     arrays |= dict(bias=np.ones(4), x_scale=np.ones(()))
     arrays |= dict(w_scale=np.ones(4))
     arrays[spoiled].flat[0] = NAN
-    y = package.grid_linear(
+    y = package.code_linear(
         **{
             n: adapter.to_tensor(a, "float32")
             for n, a in arrays.items()

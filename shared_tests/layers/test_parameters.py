@@ -12,10 +12,10 @@ ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 LINEAR = dict(in_features=7, out_features=3)
 MLP = dict(input_size=7, hidden_size=11, output_size=3)
 ATTENTION = {
-    "qkv_weight": (36, 12),
-    "qkv_bias": (36,),
-    "out_weight": (12, 12),
-    "out_bias": (12,),
+    "qkv.weight": (36, 12),
+    "qkv.bias": (36,),
+    "out.weight": (12, 12),
+    "out.bias": (12,),
 }
 BLOCK = {
     "norm1.weight": (12,),
@@ -69,12 +69,12 @@ NAMES = [
     (
         "MultiHeadAttention",
         dict(embed_dim=12, num_heads=6, num_kv_heads=2),
-        ATTENTION | {"qkv_weight": (20, 12), "qkv_bias": (20,)},
+        ATTENTION | {"qkv.weight": (20, 12), "qkv.bias": (20,)},
     ),
     (
         "MultiHeadAttention",
         dict(embed_dim=12, num_heads=3, bias=False, out_proj=False),
-        {"qkv_weight": (36, 12)},
+        {"qkv.weight": (36, 12)},
     ),
     ("QATLinear", LINEAR, {"weight": (3, 7), "bias": (3,)}),
     (
@@ -86,11 +86,6 @@ NAMES = [
             "weight_quantizer.step": (3,),
             "input_quantizer.alpha": (),
         },
-    ),
-    (
-        "QATMultiHeadAttention",
-        dict(embed_dim=12, num_heads=6, num_kv_heads=2, bias=False),
-        {"qkv.weight": (20, 12), "out.weight": (12, 12)},
     ),
     (
         "TransformerClassifier",
@@ -114,6 +109,21 @@ NAMES = [
 def test_names_and_shapes(parameters, start, layer, config, expected):
     found = parameters.list_parameters(start(layer, config))
     assert list(found.items()) == list(expected.items())
+
+
+def test_a_prepared_layer_keeps_its_names(adapter):
+    """Those of the quantizers come after those of their Linear."""
+    config = dict(embed_dim=12, num_heads=6, num_kv_heads=2, bias=False)
+    config |= dict(input_quantizer="pact", weight_quantizer="lsq")
+    found = adapter.shapes("QATMultiHeadAttention", config)
+    assert list(found.items()) == [
+        ("qkv.weight", (20, 12)),
+        ("qkv.weight_quantizer.step", (20,)),
+        ("qkv.input_quantizer.alpha", ()),
+        ("out.weight", (12, 12)),
+        ("out.weight_quantizer.step", (12,)),
+        ("out.input_quantizer.alpha", ()),
+    ]
 
 
 def test_every_layer_has_a_row(package):

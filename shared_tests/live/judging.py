@@ -53,7 +53,7 @@ KNOWN = [
     ),
     (
         *("QAT*", "*", "jax", "nan for number"),
-        "jax 0.10.2 without x64 has no int64: grid_linear sums in int32,"
+        "jax 0.10.2 without x64 has no int64: code_linear sums in int32,"
         " and says NaN where that would wrap",
     ),
 ]

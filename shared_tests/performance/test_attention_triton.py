@@ -183,7 +183,7 @@ def test_a_layer_takes_it():
     gap = (layer(x) - plain(x)).abs().max()
     assert layer(x).abs().max() > 0.1 > 1e5 * gap
     layer(x).sum().backward()
-    assert layer.qkv_weight.grad.abs().max() > 0
+    assert layer.qkv.weight.grad.abs().max() > 0
 
 
 def test_bad_input():

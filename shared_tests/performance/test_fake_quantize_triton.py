@@ -92,7 +92,9 @@ def called(layer, config):
         config = dict(config)
         config.pop("num_channels", None)
         count = config.pop("num_elements", None)
-        return functools.partial(lsq_triton, count=count, **config)
+        return functools.partial(
+            lsq_triton, num_elements=count, **config
+        )
     make = dict(
         quantize=quantize_triton, fake_quantize=fake_quantize_triton
     )
@@ -165,7 +167,7 @@ def test_hard_values_of_a_learned_step(monkeypatch, bits, signed):
     x = torch.from_numpy(given["x"])[:, None]
     x = x[torch.isfinite(x)][:, None]
     step = torch.full((len(x),), float(given["scale"]))
-    rest = dict(bits=bits, signed=signed, count=1, axis=0)
+    rest = dict(bits=bits, signed=signed, num_elements=1, axis=0)
     ours = functools.partial(lsq_triton, **rest)
     page = functools.partial(lsq, **rest)
     upstream = torch.ones_like(x).to(DEVICE)

@@ -157,7 +157,9 @@ OBSERVERS = {
 }
 
 
-@pytest.mark.parametrize("name", ["affine_grid", "symmetric_grid"])
+@pytest.mark.parametrize(
+    "name", ["affine_qparams", "symmetric_qparams"]
+)
 def test_grids_of_8_signed_bits(page, tensor, array, name):
     make = getattr(page("qparams"), name)
     bounds = tensor(np.array([-0.5, 2.0], "f4"))
@@ -167,7 +169,7 @@ def test_grids_of_8_signed_bits(page, tensor, array, name):
 
 @pytest.mark.parametrize("kind", ["moving_average", "percentile"])
 def test_observers_by_name(page, kind):
-    observer = page("qat_quantizer").make_quantizer(kind, 8).observer
+    observer = page("quantizers").make_quantizer(kind, 8).observer
     assert observer.momentum == 1 / 16
     if kind == "percentile":
         assert observer.percent == 99.9
@@ -177,7 +179,7 @@ def test_observers_by_name(page, kind):
 def test_the_smallest_scale(page, tensor, array, factor, kept):
     """2^-126, the smallest normal number of float32, is still a scale."""
     value = np.float32(factor * 2.0**-126)
-    scale = array(page("qparams").usable(tensor(value)))
+    scale = array(page("qparams").nonzero(tensor(value)))
     assert scale == (value if kept else 1.0)
 
 
@@ -231,7 +233,7 @@ def test_grids(page, tensor, array, bits, signed, symmetric, precision):
     ends = np.sort(draw(rng, 2, 400, offset=0.5, dtype=dtype), axis=0)
     named = [[-1, 1], [0.5, 2], [-3, -1], [0, 0], [0, 1e-42], [-1, 0]]
     ends = np.concatenate((ends, np.array(named, dtype).T), axis=1)
-    make = "symmetric_grid" if symmetric else "affine_grid"
+    make = "symmetric_qparams" if symmetric else "affine_qparams"
     make = getattr(page("qparams"), make)
     scale, zero_point, qmin, qmax = grid(
         *ends, bits, signed, symmetric, dtype
@@ -249,9 +251,8 @@ def test_grids(page, tensor, array, bits, signed, symmetric, precision):
 
 def numpy_linear(layer, array, page, x):
     """Codes, whole sums and values of a frozen QATLinear, by NumPy."""
-    grid_of = page("qat_quantizer").grid_of
-    scale, zero_point, options = grid_of(layer.input_quantizer)
-    w_scale, _, w_options = grid_of(layer.weight_quantizer)
+    scale, zero_point = layer.input_quantizer.qparams()
+    w_scale, _ = layer.weight_quantizer.qparams()
     scale, zero_point, w_scale = map(
         array, (scale, zero_point, w_scale)
     )
@@ -262,9 +263,14 @@ def numpy_linear(layer, array, page, x):
         code, _, _ = define(x, scale, zero_point, setting)
         return code.astype(np.int64)
 
-    q = codes(x, scale, zero_point, *options)
+    q = codes(x, scale, zero_point, *layer.input_quantizer.codes)
     none = np.zeros((), np.int32)
-    w = codes(array(layer.weight), w_scale, none, *w_options)
+    w = codes(
+        array(layer.weight),
+        w_scale,
+        none,
+        *layer.weight_quantizer.codes,
+    )
     out_scale = scale * w_scale
     bias = np.round(array(layer.bias) * (x.dtype.type(1) / out_scale))
     total = (q - zero_point) @ w.T + bias.astype(np.int64)
@@ -273,7 +279,7 @@ def numpy_linear(layer, array, page, x):
 
 def shifted(q, layer):
     """An Int8Linear keeps codes from 0 as int8, from -128 on."""
-    bits, signed, *_ = layer.options
+    bits, signed, *_ = layer.codes
     return q if signed else q - 2 ** (bits - 1)
 
 
@@ -303,7 +309,7 @@ def test_prepared_is_converted_linear(
         y = array(called(layer, "frozen", tensor(x)))
         whole = convert(layer)
         q, total, value = numpy_linear(layer, array, page, x)
-        found = [array(whole.codes(tensor(x)))]
+        found = [array(whole.quantize(tensor(x)))]
         found += [array(whole.total(tensor(x)))]
         found += [array(whole(tensor(x)))]
         assert found[0].dtype == np.int8 and found[1].dtype == np.int32
@@ -385,7 +391,7 @@ def test_convert_looks_at_the_weights_once_more(
     prepare.set_mode(layer, "quantize")
     prepare.set_arrays(layer, weight=tensor(3 * array(layer.weight)))
     peak = np.abs(array(layer.weight)).max(axis=1) * np.float32(1 / 127)
-    scale = array(layer.input_quantizer.grid()[0])
+    scale = array(layer.input_quantizer.qparams()[0])
     assert np.array_equal(array(convert(layer).out_scale), scale * peak)
 
 
@@ -395,7 +401,10 @@ def test_prepared_is_converted_attention(
 ):
     prepare, convert = page("prepare"), page("convert").convert
     layers = [
-        made("qat_attention", "QATMultiHeadAttention", 12, 3, **options)
+        prepare.prepare(
+            made("multi_head_attention", "MultiHeadAttention", 12, 3),
+            {"*": options},
+        )
         for options in OPTIONS
     ]
     equal = 0
@@ -433,7 +442,7 @@ def test_a_bias_is_added_before_a_sum_is_rounded(
         tensor(np.full((1, 1), n, np.float32)) for n in (97, 172_961)
     )
     scale = tensor(np.float32(1))
-    y = array(package.grid_linear(x, weight, one, scale, one))
+    y = array(package.code_linear(x, weight, one, scale, one))
     assert y.tolist() == [[2**24 + 2]]
 
 
@@ -534,12 +543,12 @@ def test_modes(page, made, tensor, array):
 
 def test_a_frozen_weight_keeps_its_grid(page, made, tensor, array):
     """set_mode looks at the weights once more; after that they clip."""
-    prepare, grid_of = page("prepare"), page("qat_quantizer").grid_of
+    prepare = page("prepare")
     layer = made("qat_linear", "QATLinear", 7, 3)
     weight = draw(np.random.default_rng(3), 3, 7)
 
     def scale():
-        return array(grid_of(layer.weight_quantizer)[0])
+        return array(layer.weight_quantizer.qparams()[0])
 
     prepare.set_mode(layer, "quantize")
     layer(tensor(weight))
@@ -724,7 +733,7 @@ def test_prepare_replaces_a_single_layer(page, start, tensor, array):
     options = dict(weight_bits=4, input_bits=3, input_quantizer="lsq")
     twin = prepare(layer, {"*": options})
     assert type(twin).__name__ == "QATLinear"
-    assert twin.weight_quantizer.options[:2] == (4, True)
+    assert twin.weight_quantizer.codes[:2] == (4, True)
     assert type(twin.input_quantizer).__name__ == "LSQ"
-    assert twin.input_quantizer.options[:2] == (3, True)
+    assert twin.input_quantizer.codes[:2] == (3, True)
     assert np.array_equal(array(twin.weight), weight)

@@ -350,23 +350,26 @@ def test_where_start_puts_alpha(start, adapter, numbers):
 
 DEFAULTS = {
     "conv.standardize": dict(eps=1e-5),
-    "fake_quantizer.FakeQuantizer": dict(
+    "quantization.quantizers.FakeQuantizer": dict(
         bits=8, signed=True, symmetric=False
     ),
-    "observers.MovingAverageObserver": dict(momentum=0.01),
-    "observers.PercentileObserver": dict(percent=99.9, momentum=0.01),
-    "qat_quantizer.make_quantizer": dict(signed=True, axis=None),
-    "codes.code_range": dict(signed=True, narrow=False),
-    "codes.first_step": dict(bits=4, signed=True, axis=None),
+    "quantization.observers.MovingAverageObserver": dict(momentum=0.01),
+    "quantization.observers.PercentileObserver": dict(
+        percent=99.9, momentum=0.01
+    ),
+    "quantization.quantizers.make_quantizer": dict(
+        signed=True, axis=None
+    ),
+    "quantization.codes.code_range": dict(
+        signed=True, narrow_range=False
+    ),
 }
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_defaults_of_what_is_not_a_public_layer(framework, name):
-    page, name = name.split(".")
-    module = importlib.import_module(
-        f"{framework}_impl.quantization.{page}"
-    )
+    page, name = name.rsplit(".", 1)
+    module = importlib.import_module(f"{framework}_impl.{page}")
     made = getattr(module, name)
     made = made.__init__ if inspect.isclass(made) else made
     found = inspect.signature(made).parameters
