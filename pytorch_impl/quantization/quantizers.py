@@ -3,7 +3,7 @@
 Each has codes, a Codes; start(x), to set range or step from x;
 qparams(), its scale and zero point; a call, for x as its codes give it;
 and observes: whether its range follows each batch, or is learned
-FakeQuantizer   fake_quantize, with qparams of what its observer has seen
+FakeQuantizer   fake_quantize, with the qparams of what it has observed
 make_quantizer  one by name: absmax, symmetric, from this batch alone;
     min_max, affine, from all batches; moving_average, affine, momentum
     1/16; percentile, the same of 99.9 percent; pact; lsq
