@@ -78,7 +78,7 @@ MIXED = {
     "*.mlp.*": dict(weight_bits=3, input_bits=4) | LEARNED,
     "*.mlp.layer2": dict(weight_bits=3, input_bits=4)
     | dict(weight_quantizer="lsq", input_quantizer="pact"),
-    "*.attention": dict(weight_bits=3, input_quantizer="percentile"),
+    "*.attention.*": dict(weight_bits=3, input_quantizer="percentile"),
     "head": dict(input_quantizer="min_max"),
 }
 
