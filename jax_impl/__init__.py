@@ -18,12 +18,11 @@ from jax_impl.manual_gradient import (
 from jax_impl.mlp import MLP
 from jax_impl.multi_head_attention import MultiHeadAttention
 from jax_impl.parameters import TiedMLP
-from jax_impl.qat_attention import QATMultiHeadAttention
-from jax_impl.quantization.code_linear import grid_linear
+from jax_impl.quantization.code_linear import code_linear
 from jax_impl.quantization.convert import convert
 from jax_impl.quantization.fake_quantize import fake_quantize, quantize
 from jax_impl.quantization.lsq import LSQ, lsq
-from jax_impl.quantization.lsq_plus import LSQPlus
+from jax_impl.quantization.lsq_plus import LSQPlus, lsq_plus
 from jax_impl.quantization.pact import PACT, pact
 from jax_impl.quantization.prepare import prepare, set_mode
 from jax_impl.quantization.qat_linear import QATLinear
@@ -43,7 +42,6 @@ __all__ = [
     "MultiHeadAttention",
     "PACT",
     "QATLinear",
-    "QATMultiHeadAttention",
     "RMSNorm",
     "ScaledReLU",
     "StandardizedConv2d",
@@ -55,13 +53,14 @@ __all__ = [
     "attention_tiled",
     "bilinear",
     "centered",
+    "code_linear",
     "convert",
     "fake_quantize",
-    "grid_linear",
     "half_spectrum",
     "linear",
     "linear_relu",
     "lsq",
+    "lsq_plus",
     "manual_linear",
     "pact",
     "prepare",

@@ -6,9 +6,10 @@ train(built, inputs, loss, rule, lr) -> {"trained.loss": ndarray, ...}
 unsupported(layer, precision, compiled) -> the reason, or None
 versions() -> {package: version}
 
-layer is a public class or function name of jax_impl; params maps
-parameter names to arrays; a result holds out.<name> and, given
-cotangents, grad.<input or parameter name>, in the built precision.
+layer is a public class or function name of jax_impl, or a name of
+PREPARED: a layer that prepare changes, with the options in config.
+params maps parameter names to arrays; a result holds out.<name> and,
+given cotangents, grad.<input or parameter name>, in that precision.
 Raises: ValueError, TypeError for unknown layers and precisions, wrong
     parameter names, shapes or dtypes, naming expected and got;
     NotImplementedError for what this framework does not have
@@ -57,6 +58,7 @@ UNSUPPORTED = {
     ("HalfSpectrum", "bfloat16"): NO_FFT,
     ("HalfSpectrum", "float16"): NO_FFT,
 }
+PREPARED = {"QATMultiHeadAttention": "MultiHeadAttention"}
 LOSSES = ("squared_error", "cross_entropy")
 RULES = ("sgd", "momentum", "adam")
 SEEN = set()
@@ -76,8 +78,9 @@ class Built(NamedTuple):
 
 # region function
 def build(layer, config, params, precision="float32"):
-    if layer not in jax_impl.__all__:
-        known = ", ".join(jax_impl.__all__)
+    names = *jax_impl.__all__, *PREPARED
+    if layer not in names:
+        known = ", ".join(names)
         raise ValueError(
             f"layer expected one of {known}, got {layer!r}"
         )
@@ -86,12 +89,12 @@ def build(layer, config, params, precision="float32"):
         raise ValueError(
             f"precision expected one of {known}, got {precision!r}"
         )
-    make, config = getattr(jax_impl, layer), resolve(config)
-    if not inspect.isclass(make):
+    if not takes_params(layer):
+        make, config = getattr(jax_impl, layer), resolve(config)
         check_params(layer, {}, params)
         call = functools.partial(make, **config)
         return Built(layer, call, {}, precision)
-    module = construct(make, config)
+    module = construct(layer, config)
     for _, bounds in nnx.to_flat_state(
         nnx.state(module, nnx.BatchStat)
     ):
@@ -192,10 +195,16 @@ def resolve(config):
 
 def shapes(layer, config):
     """Parameter names and shapes: the checkpoint format of a layer."""
-    if not inspect.isclass(getattr(jax_impl, layer)):
+    if not takes_params(layer):
         return {}
-    make = getattr(jax_impl, layer)
-    return list_parameters(construct(make, resolve(config)))
+    return list_parameters(construct(layer, config))
+
+
+def takes_params(layer):
+    """A layer does; a function gets arrays alone."""
+    return layer in PREPARED or inspect.isclass(
+        getattr(jax_impl, layer)
+    )
 
 
 def unsupported(layer, precision, compiled=False):
@@ -245,13 +254,21 @@ def is_floating(tensor):
     return jnp.issubdtype(tensor.dtype, jnp.floating)
 
 
-def construct(make, config):
-    """The layer without its random start, which params will replace."""
+def construct(layer, config):
+    """The layer without its random start, which params will replace;
+    prepared, if its name says so."""
+    make = getattr(jax_impl, PREPARED.get(layer, layer))
+    config = resolve(config)
     takes = inspect.signature(make.__init__).parameters
+    more = set(config) - set(takes) if layer in PREPARED else ()
+    options = {n: config.pop(n) for n in more}
 
     def abstract():
         rngs = {"rngs": nnx.Rngs(0)} if "rngs" in takes else {}
-        return make(**config, **rngs)
+        made = make(**config, **rngs)
+        if layer in PREPARED:
+            return jax_impl.prepare(made, {"*": options})
+        return made
 
     return nnx.eval_shape(abstract)
 

@@ -1,14 +1,15 @@
-"""MultiHeadAttention: each head attends with its own projections.
+"""MultiHeadAttention: several heads attend, each to its own part of x.
 
+Two Linear layers are around the attention: qkv makes queries, keys and
+values, out mixes the heads. attention is any variant of that function
 (q | k | v)_bnr = sum_c x_bnc W_rc + b_r, the rows r by head: H heads of
 D rows for q, then G for k, then G for v;  y = attention(q, k, v), the
 heads side by side again;  out_bnc = sum_e y_bne U_ce + u_c if out_proj
 
 Axes:   B batch, N tokens, C embed_dim = H D, H num_heads
         G num_kv_heads; attn_mask as in attention
-Params: qkv_weight ((H + 2G) D, C), qkv_bias ((H + 2G) D)
-        out_weight (C, C), out_bias (C)
-        weights start as glorot, biases as zeros
+Params: qkv.weight ((H + 2G) D, C), qkv.bias ((H + 2G) D)
+        out.weight (C, C), out.bias (C)
 Raises: TypeError, ValueError as attention; ValueError if x is not
         (B, N, C), C no multiple of H, or H no multiple of G
 Ref:    Vaswani et al. 2017, NeurIPS, 3.2.2; Ainslie et al. 2023, EMNLP
@@ -20,8 +21,7 @@ from flax import nnx
 
 from jax_impl.attention import attention
 from jax_impl.checks import check_input, check_multiple
-from jax_impl.glorot import glorot
-from jax_impl.linear import linear
+from jax_impl.linear import Linear
 
 # endregion
 
@@ -47,24 +47,16 @@ class MultiHeadAttention(nnx.Module):
         self.num_heads, self.num_kv_heads = num_heads, groups
         self.causal, self.attention = causal, attention
         rows = embed_dim // num_heads * (num_heads + 2 * groups)
-        shape = (rows, embed_dim)
-        start = glorot(*shape, rngs=rngs)
-        self.qkv_weight = nnx.Param(start)
-        self.qkv_bias = self.out_weight = self.out_bias = nnx.data(None)
-        if bias:
-            self.qkv_bias = nnx.Param(jnp.zeros(rows))
+        self.qkv = Linear(embed_dim, rows, bias, rngs=rngs)
+        self.out = nnx.data(None)
         if out_proj:
-            shape = (embed_dim, embed_dim)
-            start = glorot(*shape, rngs=rngs)
-            self.out_weight = nnx.Param(start)
-        if out_proj and bias:
-            self.out_bias = nnx.Param(jnp.zeros(embed_dim))
+            self.out = Linear(embed_dim, embed_dim, bias, rngs=rngs)
 
     def __call__(self, x, attn_mask=None):
-        rows, columns = self.qkv_weight.shape
+        rows, columns = self.qkv.weight.shape
         check_input("MultiHeadAttention", x, "B N C", C=columns)
         h, g = self.num_heads, self.num_kv_heads
-        x = linear(x, self.qkv_weight, self.qkv_bias)
+        x = self.qkv(x)
         shape = (-1, x.shape[1], h + 2 * g, rows // (h + 2 * g))
         x = jnp.reshape(x, shape)  # B N H+2G D
         x = jnp.swapaxes(x, 1, 2)  # B H+2G N D
@@ -72,9 +64,7 @@ class MultiHeadAttention(nnx.Module):
         y = self.attention(q, k, v, attn_mask, self.causal)  # B H N D
         y = jnp.swapaxes(y, 1, 2)  # B N H D
         y = jnp.reshape(y, (-1, y.shape[1], columns))  # B N C
-        if self.out_weight is None:
-            return y
-        return linear(y, self.out_weight, self.out_bias)
+        return y if self.out is None else self.out(y)
 
 
 # endregion

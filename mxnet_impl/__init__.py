@@ -20,15 +20,14 @@ from mxnet_impl.manual_gradient import (
 from mxnet_impl.mlp import MLP
 from mxnet_impl.multi_head_attention import MultiHeadAttention
 from mxnet_impl.parameters import TiedMLP
-from mxnet_impl.qat_attention import QATMultiHeadAttention
-from mxnet_impl.quantization.code_linear import grid_linear
+from mxnet_impl.quantization.code_linear import code_linear
 from mxnet_impl.quantization.convert import convert
 from mxnet_impl.quantization.fake_quantize import (
     fake_quantize,
     quantize,
 )
 from mxnet_impl.quantization.lsq import LSQ, lsq
-from mxnet_impl.quantization.lsq_plus import LSQPlus
+from mxnet_impl.quantization.lsq_plus import LSQPlus, lsq_plus
 from mxnet_impl.quantization.pact import PACT, pact
 from mxnet_impl.quantization.prepare import prepare, set_mode
 from mxnet_impl.quantization.qat_linear import QATLinear
@@ -48,7 +47,6 @@ __all__ = [
     "MultiHeadAttention",
     "PACT",
     "QATLinear",
-    "QATMultiHeadAttention",
     "RMSNorm",
     "ScaledReLU",
     "StandardizedConv2d",
@@ -60,13 +58,14 @@ __all__ = [
     "attention_tiled",
     "bilinear",
     "centered",
+    "code_linear",
     "convert",
     "fake_quantize",
-    "grid_linear",
     "half_spectrum",
     "linear",
     "linear_relu",
     "lsq",
+    "lsq_plus",
     "manual_linear",
     "pact",
     "prepare",

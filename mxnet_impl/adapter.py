@@ -6,9 +6,10 @@ train(built, inputs, loss, rule, lr) -> {"trained.loss": ndarray, ...}
 unsupported(layer, precision, compiled) -> the reason, or None
 versions() -> {package: version}
 
-layer is a public class or function name of mxnet_impl; params maps
-parameter names to arrays; a result holds out.<name> and, given
-cotangents, grad.<input or parameter name>, in the built precision.
+layer is a public class or function name of mxnet_impl, or a name of
+PREPARED: a layer that prepare changes, with the options in config.
+params maps parameter names to arrays; a result holds out.<name> and,
+given cotangents, grad.<input or parameter name>, in that precision.
 Raises: ValueError, TypeError for unknown layers and precisions, wrong
     parameter names, shapes or dtypes, naming expected and got;
     NotImplementedError for what this framework does not have
@@ -45,6 +46,7 @@ NO_MATMUL = "np.matmul of MXNet 1.9.1 has no float16 on the CPU"
 UNSUPPORTED = {
     ("HalfSpectrum", "float16"): NO_MATMUL,
 }
+PREPARED = {"QATMultiHeadAttention": "MultiHeadAttention"}
 LOSSES = ("squared_error", "cross_entropy")
 RULES = ("sgd", "momentum", "adam")
 # endregion
@@ -63,8 +65,9 @@ class Built(NamedTuple):
 
 # region function
 def build(layer, config, params, precision="float32"):
-    if layer not in mxnet_impl.__all__:
-        known = ", ".join(mxnet_impl.__all__)
+    names = *mxnet_impl.__all__, *PREPARED
+    if layer not in names:
+        known = ", ".join(names)
         raise ValueError(
             f"layer expected one of {known}, got {layer!r}"
         )
@@ -75,12 +78,12 @@ def build(layer, config, params, precision="float32"):
         )
     if PRECISIONS[precision] is None:
         raise NotImplementedError(unsupported(layer, precision))
-    make, config = getattr(mxnet_impl, layer), resolve(config)
-    if not inspect.isclass(make):
+    if not takes_params(layer):
+        make, config = getattr(mxnet_impl, layer), resolve(config)
         check_params(layer, {}, params)
         call = functools.partial(make, **config)
         return Built(layer, call, {}, precision)
-    module = make(**config)
+    module = construct(layer, config)
     module.initialize()  # init.Uniform has float32 only
     module.cast(PRECISIONS[precision])
     own = named_parameters(module)
@@ -167,11 +170,29 @@ def resolve(config):
 
 def shapes(layer, config):
     """Parameter names and shapes: the checkpoint format of a layer."""
-    if not inspect.isclass(getattr(mxnet_impl, layer)):
+    if not takes_params(layer):
         return {}
-    return list_parameters(
-        getattr(mxnet_impl, layer)(**resolve(config))
+    return list_parameters(construct(layer, config))
+
+
+def takes_params(layer):
+    """A layer does; a function gets arrays alone."""
+    return layer in PREPARED or inspect.isclass(
+        getattr(mxnet_impl, layer)
     )
+
+
+def construct(layer, config):
+    """The layer as it starts; prepared, if its name says so."""
+    make = getattr(mxnet_impl, PREPARED.get(layer, layer))
+    config = resolve(config)
+    if layer not in PREPARED:
+        return make(**config)
+    own = inspect.signature(make.__init__).parameters
+    options = {n: config.pop(n) for n in set(config) - set(own)}
+    module = make(**config)
+    module.initialize()
+    return mxnet_impl.prepare(module, {"*": options})
 
 
 def unsupported(layer, precision, compiled=False):

@@ -1,14 +1,15 @@
-"""MultiHeadAttention: each head attends with its own projections.
+"""MultiHeadAttention: several heads attend, each to its own part of x.
 
+Two Linear layers are around the attention: qkv makes queries, keys and
+values, out mixes the heads. attention is any variant of that function
 (q | k | v)_bnr = sum_c x_bnc W_rc + b_r, the rows r by head: H heads of
 D rows for q, then G for k, then G for v;  y = attention(q, k, v), the
 heads side by side again;  out_bnc = sum_e y_bne U_ce + u_c if out_proj
 
 Axes:   B batch, N tokens, C embed_dim = H D, H num_heads
         G num_kv_heads; attn_mask as in attention
-Params: qkv_weight ((H + 2G) D, C), qkv_bias ((H + 2G) D)
-        out_weight (C, C), out_bias (C)
-        weights start as glorot, biases as zeros
+Params: qkv.weight ((H + 2G) D, C), qkv.bias ((H + 2G) D)
+        out.weight (C, C), out.bias (C)
 Raises: TypeError, ValueError as attention; ValueError if x is not
         (B, N, C), C no multiple of H, or H no multiple of G
 Ref:    Vaswani et al. 2017, NeurIPS, 3.2.2; Ainslie et al. 2023, EMNLP
@@ -21,8 +22,7 @@ from mxnet.gluon import nn
 from mxnet_impl.attention import attention
 from mxnet_impl.checks import check_input, check_multiple
 from mxnet_impl.custom_function import empty_result
-from mxnet_impl.glorot import glorot
-from mxnet_impl.linear import linear
+from mxnet_impl.linear import Linear
 
 # endregion
 
@@ -47,32 +47,19 @@ class MultiHeadAttention(nn.Block):
         self.num_heads, self.num_kv_heads = num_heads, groups
         self.causal, self.attention = causal, attention
         rows = embed_dim // num_heads * (num_heads + 2 * groups)
-        shape = (rows, embed_dim)
-        start = glorot(*shape)
-        get = self.params.get
-        self.qkv_weight = get("qkv_weight", shape=shape, init=start)
-        self.qkv_bias = self.out_weight = self.out_bias = None
-        if bias:
-            self.qkv_bias = get("qkv_bias", shape=rows, init="zeros")
+        self.qkv = Linear(embed_dim, rows, bias)
+        self.out = None
         if out_proj:
-            shape = (embed_dim, embed_dim)
-            start = glorot(*shape)
-            self.out_weight = get("out_weight", shape=shape, init=start)
-        if out_proj and bias:
-            shape = (embed_dim,)
-            self.out_bias = get("out_bias", shape=shape, init="zeros")
+            self.out = Linear(embed_dim, embed_dim, bias)
 
     def forward(self, x, attn_mask=None):
-        rows, columns = self.qkv_weight.shape
+        rows, columns = self.qkv.weight.shape
         check_input("MultiHeadAttention", x, "B N C", C=columns)
         h, g = self.num_heads, self.num_kv_heads
-        qkv = self.qkv_weight, self.qkv_bias
-        qkv = [p and p.data() for p in qkv]
-        out = self.out_weight, self.out_bias
-        out = [p and p.data() for p in out]
         if 0 in x.shape:
-            return empty_result(x.shape, x, *qkv, *out)
-        x = linear(x, *qkv)
+            own = (p.data() for p in self.collect_params().values())
+            return empty_result(x.shape, x, *own)
+        x = self.qkv(x)
         shape = (-1, x.shape[1], h + 2 * g, rows // (h + 2 * g))
         x = np.reshape(x, shape)  # B N H+2G D
         x = np.swapaxes(x, 1, 2)  # B H+2G N D
@@ -80,9 +67,7 @@ class MultiHeadAttention(nn.Block):
         y = self.attention(q, k, v, attn_mask, self.causal)  # B H N D
         y = np.swapaxes(y, 1, 2)  # B N H D
         y = np.reshape(y, (-1, y.shape[1], columns))  # B N C
-        if self.out_weight is None:
-            return y
-        return linear(y, *out)
+        return y if self.out is None else self.out(y)
 
 
 # endregion

@@ -22,12 +22,11 @@ from tf_impl.manual_gradient import (
 from tf_impl.mlp import MLP
 from tf_impl.multi_head_attention import MultiHeadAttention
 from tf_impl.parameters import TiedMLP
-from tf_impl.qat_attention import QATMultiHeadAttention
-from tf_impl.quantization.code_linear import grid_linear
+from tf_impl.quantization.code_linear import code_linear
 from tf_impl.quantization.convert import convert
 from tf_impl.quantization.fake_quantize import fake_quantize, quantize
 from tf_impl.quantization.lsq import LSQ, lsq
-from tf_impl.quantization.lsq_plus import LSQPlus
+from tf_impl.quantization.lsq_plus import LSQPlus, lsq_plus
 from tf_impl.quantization.pact import PACT, pact
 from tf_impl.quantization.prepare import prepare, set_mode
 from tf_impl.quantization.qat_linear import QATLinear
@@ -47,7 +46,6 @@ __all__ = [
     "MultiHeadAttention",
     "PACT",
     "QATLinear",
-    "QATMultiHeadAttention",
     "RMSNorm",
     "ScaledReLU",
     "StandardizedConv2d",
@@ -59,13 +57,14 @@ __all__ = [
     "attention_tiled",
     "bilinear",
     "centered",
+    "code_linear",
     "convert",
     "fake_quantize",
-    "grid_linear",
     "half_spectrum",
     "linear",
     "linear_relu",
     "lsq",
+    "lsq_plus",
     "manual_linear",
     "pact",
     "prepare",

@@ -6,9 +6,10 @@ train(built, inputs, loss, rule, lr) -> {"trained.loss": ndarray, ...}
 unsupported(layer, precision, compiled) -> the reason, or None
 versions() -> {package: version}
 
-layer is a public class or function name of tf_impl; params maps
-parameter names to arrays; a result holds out.<name> and, given
-cotangents, grad.<input or parameter name>, in the built precision.
+layer is a public class or function name of tf_impl, or a name of
+PREPARED: a layer that prepare changes, with the options in config.
+params maps parameter names to arrays; a result holds out.<name> and,
+given cotangents, grad.<input or parameter name>, in that precision.
 Raises: ValueError, TypeError for unknown layers and precisions, wrong
     parameter names, shapes or dtypes, naming expected and got;
     NotImplementedError for what this framework does not have;
@@ -44,6 +45,7 @@ UNSUPPORTED = {
     ("HalfSpectrum", "bfloat16"): NO_FFT,
     ("HalfSpectrum", "float16"): NO_FFT,
 }
+PREPARED = {"QATMultiHeadAttention": "MultiHeadAttention"}
 LOSSES = ("squared_error", "cross_entropy")
 RULES = ("sgd", "momentum", "adam")
 # endregion
@@ -62,8 +64,9 @@ class Built(NamedTuple):
 
 # region function
 def build(layer, config, params, precision="float32"):
-    if layer not in tf_impl.__all__:
-        known = ", ".join(tf_impl.__all__)
+    names = *tf_impl.__all__, *PREPARED
+    if layer not in names:
+        known = ", ".join(names)
         raise ValueError(
             f"layer expected one of {known}, got {layer!r}"
         )
@@ -72,8 +75,8 @@ def build(layer, config, params, precision="float32"):
         raise ValueError(
             f"precision expected one of {known}, got {precision!r}"
         )
-    make, config = getattr(tf_impl, layer), resolve(config)
-    if not inspect.isclass(make):
+    if not takes_params(layer):
+        make, config = getattr(tf_impl, layer), resolve(config)
         check_params(layer, {}, params)
         call = functools.partial(make, **config)
         return Built(layer, call, {}, precision)
@@ -159,9 +162,14 @@ def resolve(config):
 
 def shapes(layer, config):
     """Parameter names and shapes: the checkpoint format of a layer."""
-    if not inspect.isclass(getattr(tf_impl, layer)):
+    if not takes_params(layer):
         return {}
-    return list_parameters(construct(layer, resolve(config), "float32"))
+    return list_parameters(construct(layer, config, "float32"))
+
+
+def takes_params(layer):
+    """A layer does; a function gets arrays alone."""
+    return layer in PREPARED or inspect.isclass(getattr(tf_impl, layer))
 
 
 def unsupported(layer, precision, compiled=False):
@@ -208,20 +216,25 @@ def to_numpy(tensor):
 
 
 def construct(layer, config, precision):
-    """The layer; its sublayers too must have the precision's policy."""
-    make = getattr(tf_impl, layer)
-    known = list(inspect.signature(make).parameters)
-    if known.pop() == "options":  # else it is kwargs
-        known += list(inspect.signature(tf_impl.QATLinear).parameters)[
-            :-1
-        ]
+    """The layer as it starts, prepared if its name says so; its
+    sublayers too must have the precision's policy."""
+    make = getattr(tf_impl, PREPARED.get(layer, layer))
+    config, options = resolve(config), {}
+    known = list(inspect.signature(make).parameters)[:-1]  # kwargs
+    if layer in PREPARED:
+        more = list(inspect.signature(tf_impl.QATLinear).parameters)
+        own = set(more[:-1]) & set(config) - set(known)
+        options = {name: config.pop(name) for name in own}
     if not set(config) <= set(known):
         got = sorted(config)
         raise TypeError(f"{layer}: config expected {known}, got {got}")
     before = tf.keras.config.dtype_policy()
     tf.keras.config.set_dtype_policy(precision)
     try:
-        return make(**config)
+        module = make(**config)
+        if layer in PREPARED:
+            module = tf_impl.prepare(module, {"*": options})
+        return module
     finally:
         tf.keras.config.set_dtype_policy(before)
 

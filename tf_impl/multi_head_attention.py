@@ -1,14 +1,15 @@
-"""MultiHeadAttention: each head attends with its own projections.
+"""MultiHeadAttention: several heads attend, each to its own part of x.
 
+Two Linear layers are around the attention: qkv makes queries, keys and
+values, out mixes the heads. attention is any variant of that function
 (q | k | v)_bnr = sum_c x_bnc W_rc + b_r, the rows r by head: H heads of
 D rows for q, then G for k, then G for v;  y = attention(q, k, v), the
 heads side by side again;  out_bnc = sum_e y_bne U_ce + u_c if out_proj
 
 Axes:   B batch, N tokens, C embed_dim = H D, H num_heads
         G num_kv_heads; attn_mask as in attention
-Params: qkv_weight ((H + 2G) D, C), qkv_bias ((H + 2G) D)
-        out_weight (C, C), out_bias (C)
-        weights start as glorot, biases as zeros
+Params: qkv.weight ((H + 2G) D, C), qkv.bias ((H + 2G) D)
+        out.weight (C, C), out.bias (C)
 Raises: TypeError, ValueError as attention; ValueError if x is not
         (B, N, C), C no multiple of H, or H no multiple of G
 Ref:    Vaswani et al. 2017, NeurIPS, 3.2.2; Ainslie et al. 2023, EMNLP
@@ -19,8 +20,7 @@ import tensorflow as tf
 
 from tf_impl.attention import attention
 from tf_impl.checks import check_input, check_multiple
-from tf_impl.glorot import glorot
-from tf_impl.linear import linear
+from tf_impl.linear import Linear
 
 # endregion
 
@@ -45,26 +45,17 @@ class MultiHeadAttention(tf.keras.layers.Layer):
         self.num_heads, self.num_kv_heads = num_heads, groups
         self.causal, self.attention = causal, attention
         rows = embed_dim // num_heads * (num_heads + 2 * groups)
-        shape = (rows, embed_dim)
-        start = glorot(*shape)
-        add = self.add_weight
-        self.qkv_weight = add(shape, start, name="qkv_weight")
-        self.qkv_bias = self.out_weight = self.out_bias = None
-        if bias:
-            self.qkv_bias = add((rows,), "zeros", name="qkv_bias")
+        own = dict(dtype=self.dtype_policy)
+        self.qkv = Linear(embed_dim, rows, bias, **own)
+        self.out = None
         if out_proj:
-            shape = (embed_dim, embed_dim)
-            start = glorot(*shape)
-            self.out_weight = add(shape, start, name="out_weight")
-        if out_proj and bias:
-            shape = (embed_dim,)
-            self.out_bias = add(shape, "zeros", name="out_bias")
+            self.out = Linear(embed_dim, embed_dim, bias, **own)
 
     def call(self, x, attn_mask=None):
-        rows, columns = self.qkv_weight.shape
+        rows, columns = self.qkv.weight.shape
         check_input("MultiHeadAttention", x, "B N C", C=columns)
         h, g = self.num_heads, self.num_kv_heads
-        x = linear(x, self.qkv_weight, self.qkv_bias)
+        x = self.qkv(x)
         shape = (-1, x.shape[1], h + 2 * g, rows // (h + 2 * g))
         x = tf.reshape(x, shape)  # B N H+2G D
         x = tf.transpose(x, (0, 2, 1, 3))  # B H+2G N D
@@ -72,9 +63,7 @@ class MultiHeadAttention(tf.keras.layers.Layer):
         y = self.attention(q, k, v, attn_mask, self.causal)  # B H N D
         y = tf.transpose(y, (0, 2, 1, 3))  # B N H D
         y = tf.reshape(y, (-1, y.shape[1], columns))  # B N C
-        if self.out_weight is None:
-            return y
-        return linear(y, self.out_weight, self.out_bias)
+        return y if self.out is None else self.out(y)
 
 
 # endregion

@@ -1,9 +1,10 @@
-"""grid_linear: the linear layer of numbers that lie on a grid.
+"""code_linear: a linear layer of quantized numbers, summed as codes.
 
+A number that a quantizer gave is a whole number of steps; sums of whole
+numbers are exact, so y is what an int8 layer gives, to the last bit
 a_i = round(x_i / x_scale), w_oi = round(W_oi / w_scale_o) are codes
 s_o = x_scale w_scale_o
-y_o = (sum_i a_i w_oi + round(b_o / s_o)) s_o
-The sum is exact, in whole numbers, and rounded where s multiplies it
+y_o = (sum_i a_i w_oi + round(b_o / s_o)) s_o, rounded once, by s_o
 
 Axes:   I in_features, O out_features, ... any leading axes
         x_scale (), w_scale (O)
@@ -24,8 +25,8 @@ from jax_impl.checks import check_input
 
 
 # region gradient rule
-def whole_matmul(x, weight):
-    """Sums of products of whole numbers, exact in any dtype."""
+def exact_matmul(x, weight):
+    """Of whole numbers; in int32, since JAX may have no float64."""
     x, weight = x.astype(jnp.int32), weight.astype(jnp.int32)
     return jnp.matmul(x, weight.T)  # ... O
 
@@ -37,45 +38,45 @@ def fits(a, w, total, b):
     return ~jnp.isnan(seen) & (most < 2.0**31)
 
 
-def grid_linear_forward(x, weight, bias, x_scale, w_scale):
+def code_linear_forward(x, weight, bias, x_scale, w_scale):
     scale = x_scale * w_scale  # O
     a = jnp.round(x * (1 / x_scale))  # ... I
     w = jnp.round(weight * (1 / w_scale)[:, None])  # O I
-    total, b = whole_matmul(a, w), jnp.round(bias * (1 / scale))
+    total, b = exact_matmul(a, w), jnp.round(bias * (1 / scale))
     y = (total + b.astype(jnp.int32)).astype(x.dtype) * scale  # ... O
     return jnp.where(fits(a, w, total, b), y, jnp.full_like(y, jnp.nan))
 
 
-def grid_linear_backward(dy, x, weight):
+def code_linear_backward(dy, x, weight):
     dx = jnp.einsum("...o,oi->...i", dy, weight)  # ... I
     dweight = jnp.einsum("...o,...i->oi", dy, x)  # O I
     return dx, dweight, jnp.einsum("...o->o", dy)
 
 
 def keep(x, weight, bias, *scales):
-    y = grid_linear_forward(x, weight, bias, *scales)
+    y = code_linear_forward(x, weight, bias, *scales)
     return y, (x, weight, *scales)
 
 
 def pull(saved, dy):
     x, weight, *scales = saved
-    every = grid_linear_backward(dy, x, weight)
-    return *every, *(jnp.zeros_like(s) for s in scales)
+    grads = code_linear_backward(dy, x, weight)
+    return *grads, *(jnp.zeros_like(s) for s in scales)
 
 
-grid_linear_rule = jax.custom_vjp(grid_linear_forward)
-grid_linear_rule.defvjp(keep, pull)
+code_linear_rule = jax.custom_vjp(code_linear_forward)
+code_linear_rule.defvjp(keep, pull)
 # jax 0.10.2: op by op it takes 80 times as long
-grid_linear_rule = jax.jit(grid_linear_rule)
+code_linear_rule = jax.jit(code_linear_rule)
 # endregion
 
 
 # region function
-def grid_linear(x, weight, bias, x_scale, w_scale):
-    check_input("grid_linear", x, "... I", I=weight.shape[1])
+def code_linear(x, weight, bias, x_scale, w_scale):
+    check_input("code_linear", x, "... I", I=weight.shape[1])
     if bias is None:
         bias = jnp.zeros_like(w_scale)
-    return grid_linear_rule(x, weight, bias, x_scale, w_scale)
+    return code_linear_rule(x, weight, bias, x_scale, w_scale)
 
 
 # endregion
@@ -83,12 +84,10 @@ def grid_linear(x, weight, bias, x_scale, w_scale):
 
 # region try
 if __name__ == "__main__":
-    x, weight = (
-        jnp.asarray([[0.5, -1.0]]),
-        jnp.asarray([[0.25, 0.75]]),
-    )
+    x = jnp.asarray([[0.5, -1.0]])
+    weight = jnp.asarray([[0.25, 0.75]])
     scales = jnp.asarray(0.5), jnp.asarray([0.25])
-    print(grid_linear(x, weight, jnp.asarray([0.3]), *scales))
+    print(code_linear(x, weight, jnp.asarray([0.3]), *scales))
 # endregion
 
 

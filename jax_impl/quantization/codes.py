@@ -1,11 +1,13 @@
-"""What the quantizers share: codes, steps along an axis, checks.
+"""Codes: the whole numbers that a quantizer may give, step by step.
 
+A quantizer replaces a number by a code, which counts steps of one size;
+this page says which codes there are, and every quantizer begins with it
+Codes: bits are 2 to 8, or 16; axis is the axis of x along which each
+    index has a step of its own, or None: one step for all
 code_range: signed -2^(bits-1) .. 2^(bits-1) - 1, without the first if
     narrow_range; unsigned 0 .. 2^bits - 1
-along: a step, or one for each index of an axis of x, as an array that
-    broadcasts against x; rows: the numbers that share a step, in rows
-first_step: 2 mean |x| / sqrt(qmax), where a learned step may start
-bits are 2 to 8, or 16; steps are positive and finite
+along: the step, in a shape that broadcasts against x
+rows: the numbers that share a step, as one row each
 
 Axes:   x any shape; a step () or, along an axis of x, (C)
 Raises: TypeError, ValueError for bits, axes, steps and shapes that do
@@ -15,7 +17,7 @@ Ref:    Jacob et al. 2018, CVPR, 2.1
 """
 
 # region imports
-import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,34 +29,44 @@ from jax_impl.checks import check_input
 
 
 # region function
-def code_range(bits: int, signed: bool = True, narrow: bool = False):
+class Codes(NamedTuple):
+    bits: int = 8
+    signed: bool = True
+    axis: int | None = None
+    narrow_range: bool = False
+
+
+def code_range(
+    bits: int, signed: bool = True, narrow_range: bool = False
+):
     if bits not in (*range(2, 9), 16):
         want = "2 to 8 or 16"
         raise ValueError(f"bits expected {want}, got {bits!r}")
-    if narrow and not signed:
+    if narrow_range and not signed:
         want = "signed codes for narrow_range"
         raise ValueError(f"signed expected {want}, got {signed!r}")
     if signed:
-        return -(2 ** (bits - 1)) + narrow, 2 ** (bits - 1) - 1
+        return -(2 ** (bits - 1)) + narrow_range, 2 ** (bits - 1) - 1
     return 0, 2**bits - 1
 
 
-def check_axis(where: str, x, axis=None):
+def check_axis(caller: str, x, axis=None):
     """The shape of a step along that axis."""
     if axis is None:
         return ()
     rank = len(x.shape)
     if not isinstance(axis, int) or not -rank <= axis < rank:
         want = f"None or an axis of {rank}"
-        raise ValueError(f"{where}: axis expected {want}, got {axis!r}")
+        text = f"{caller}: axis expected {want}, got {axis!r}"
+        raise ValueError(text)
     return (x.shape[axis],)
 
 
-def check_step(where: str, step, shape, array: str = "scale"):
+def check_step(caller: str, step, shape, array: str = "scale"):
     if tuple(step.shape) != shape:
         got = tuple(step.shape)
         raise ValueError(
-            f"{where}: {array} expected shape {shape}, got {got}"
+            f"{caller}: {array} expected shape {shape}, got {got}"
         )
     step = jax.lax.stop_gradient(step)
     if isinstance(step, jax.core.Tracer):
@@ -63,18 +75,19 @@ def check_step(where: str, step, shape, array: str = "scale"):
     wrong = step[~((step > 0) & (step < np.inf))]
     if len(wrong):
         want, got = "positive and finite", float(wrong[0])
-        raise ValueError(f"{where}: {array} expected {want}, got {got}")
+        text = f"{caller}: {array} expected {want}, got {got}"
+        raise ValueError(text)
 
 
-def check_quantizer(where: str, x, step, axis=None, array="scale"):
-    check_input(where, x, "...", only=("float32", "float64"))
-    same = [x.dtype.name]
-    check_input(where, step, "...", same, array)
-    check_step(where, step, check_axis(where, x, axis), array)
+def check_quantizer(caller: str, x, step, axis=None, array="scale"):
+    check_input(caller, x, "...", only=("float32", "float64"))
+    check_input(caller, step, "...", [x.dtype.name], array)
+    shape = check_axis(caller, x, axis)
+    check_step(caller, step, shape, array)
 
 
 def along(step, x, axis=None):
-    if step is None or axis is None:
+    if axis is None:
         return step
     shape = [1] * len(x.shape)
     shape[axis] = -1
@@ -82,16 +95,11 @@ def along(step, x, axis=None):
 
 
 def rows(x, axis=None):
-    """What shares one step, as one row: (n) or, along axis, (C, n)."""
+    """(n), all of x, or along axis (C, n)."""
     if axis is None:
         return jnp.reshape(x, (-1,))
-    return jnp.reshape(jnp.swapaxes(x, 0, axis), (x.shape[axis], -1))
-
-
-def first_step(x, bits: int = 4, signed: bool = True, axis=None):
-    _, qmax = code_range(bits, signed)
-    mean = jnp.mean(rows(jnp.abs(x), axis), axis=-1)
-    return mean * (2 / math.sqrt(qmax))
+    first = jnp.swapaxes(x, 0, axis)  # C ...
+    return jnp.reshape(first, (x.shape[axis], -1))
 
 
 # endregion

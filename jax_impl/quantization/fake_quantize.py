@@ -1,17 +1,18 @@
-"""fake_quantize: to the nearest of a few equal steps, and back.
+"""fake_quantize: what is left of x when it is stored in a few bits.
 
-u_i = x_i inv, inv = 1 / scale rounded once; ties go to the even one
+u_i = x_i inv, inv = 1 / scale rounded once; ties go to even numbers
 quantize: code_i = clip(round(u_i) + zero_point, qmin, qmax)
 fake_quantize: y_i = (code_i - zero_point) scale
 
 Axes:   x any shape; scale and zero_point () or, along axis, (C)
-        zero_point and the codes are int32; qmin, qmax as code_range
+        zero_point and codes are int32; qmin, qmax: of code_range
 Grads:  x receives dy where qmin <= round(u) + zero_point <= qmax, the
         code before it is clipped, else 0: straight through
         scale receives 0: it is data here; lsq learns it
-Raises: TypeError if x is not of float32 or float64, scale of another
-        dtype than x, or zero_point not of int32
-        ValueError for scale, shapes, axis or bits that do not fit
+Ladder: codes, qparams, fake_quantize, observers, pact, lsq, lsq_plus,
+        quantizers, code_linear, qat_linear, prepare, convert
+Raises: TypeError for x not of float32 or float64, scale not as x, or
+        zero_point not int32; ValueError for what does not fit
 Ref:    Jacob et al. 2018, CVPR, eq. 1 and 12; Bengio et al. 2013, 4
 """
 
@@ -65,15 +66,12 @@ fake_quantize_rule.defvjp(keep, pull)
 
 
 # region function
-def prepare(where: str, x, scale, zero_point, axis):
-    """What broadcasts against x, checked."""
-    check_quantizer(where, x, scale, axis)
-    check_input(where, zero_point, "...", ["int32"], "zero_point")
-    if zero_point.shape != scale.shape:
-        want, got = tuple(scale.shape), tuple(zero_point.shape)
-        raise ValueError(
-            f"{where}: zero_point expected shape {want}, got {got}"
-        )
+def expand(caller: str, x, scale, zero_point, axis):
+    """Both checked, in a shape that broadcasts against x."""
+    check_quantizer(caller, x, scale, axis)
+    sizes = dict(zip("C", scale.shape))
+    axes, only = " ".join(sizes), ["int32"]
+    check_input(caller, zero_point, axes, only, "zero_point", **sizes)
     zero_point = along(zero_point, x, axis).astype(x.dtype)
     return along(scale, x, axis), zero_point
 
@@ -88,7 +86,7 @@ def quantize(
     narrow_range: bool = False,
 ):
     qmin, qmax = code_range(bits, signed, narrow_range)
-    scale, zero_point = prepare("quantize", x, scale, zero_point, axis)
+    scale, zero_point = expand("quantize", x, scale, zero_point, axis)
     code = unclipped_code(x, scale, zero_point)
     return jnp.clip(code, qmin, qmax).astype(jnp.int32)
 
@@ -102,9 +100,9 @@ def fake_quantize(
     axis=None,
     narrow_range: bool = False,
 ):
-    bounds = code_range(bits, signed, narrow_range)
-    pair = prepare("fake_quantize", x, scale, zero_point, axis)
-    return fake_quantize_rule(x, *pair, *bounds)
+    qmin, qmax = code_range(bits, signed, narrow_range)
+    qparams = expand("fake_quantize", x, scale, zero_point, axis)
+    return fake_quantize_rule(x, *qparams, qmin, qmax)
 
 
 # endregion

@@ -1,14 +1,14 @@
-"""Int8Linear: a linear layer in whole numbers.
+"""Int8Linear: the layer that runs when training is over, in integers.
 
+convert makes it of a QATLinear; its weight takes a byte a number
 q_i = quantize(x_i, scale, zero_point);  x_i is about (q_i - z) scale
 a_o = sum_i q_i W_oi - z sum_i W_oi + B_o, exact
 y_o = a_o out_scale_o, rounded once (twice where |a_o| is above 2^24)
-The quantize of the next layer makes codes of y again
 
 Axes:   I in_features, O out_features, ... any leading axes
 State:  weight (O, I), its codes in int8; bias (O) in int32, in steps of
         out_scale (O), the product of both scales; scale, zero_point ()
-        options of quantize; codes from 0 are moved to begin at -128
+        codes: a Codes; unsigned ones are moved to begin at -128
 Raises: TypeError, ValueError as quantize and linear
 Ref:    Jacob et al. 2018, CVPR, 2.2 to 2.4
 """
@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jax_impl.checks import check_input
+from jax_impl.quantization.codes import Codes
 from jax_impl.quantization.fake_quantize import quantize
 
 # endregion
@@ -25,7 +26,7 @@ from jax_impl.quantization.fake_quantize import quantize
 
 # region function
 def int8_matmul(q, weight):
-    """int8 by int8, added up in int32."""
+    """int8 by int8; the sums are exact, and int32."""
     wide = jnp.int32
     return jnp.matmul(q, weight.T, preferred_element_type=wide)
 
@@ -42,29 +43,31 @@ def int8_linear(q, zero_point, weight, bias):
 # region layer
 class Int8Linear(nnx.Module):
     def __init__(
-        self, weight, bias, out_scale, scale, zero_point, options
+        self, weight, bias, out_scale, scale, zero_point, codes
     ):
         super().__init__()
-        self.options = options
-        bits, signed, *_ = options
-        self.shift = 0 if signed else 2 ** (bits - 1)
+        self.codes = codes
+        self.shift = 0 if codes.signed else 2 ** (codes.bits - 1)
         self.weight = nnx.Variable(weight.astype(jnp.int8))
         self.bias = nnx.Variable(bias.astype(jnp.int32))
         self.out_scale = nnx.Variable(out_scale)
         self.scale = nnx.Variable(scale)
         self.zero_point = nnx.Variable(zero_point)
 
-    def codes(self, x):
+    def input_codes(self, x):
         check_input("Int8Linear", x, "... I", I=self.weight.shape[1])
-        pair = self.scale[...], self.zero_point[...]
-        q = quantize(x, *pair, *self.options)
+        qparams = self.scale[...], self.zero_point[...]
+        q = quantize(x, *qparams, *self.codes)
         return (q - self.shift).astype(jnp.int8)
 
     def total(self, x):
         """The exact sums, int32, in steps of out_scale."""
         zero_point = self.zero_point[...] - self.shift
         return int8_linear(
-            self.codes(x), zero_point, self.weight[...], self.bias[...]
+            self.input_codes(x),
+            zero_point,
+            self.weight[...],
+            self.bias[...],
         )
 
     def __call__(self, x):
@@ -78,10 +81,10 @@ class Int8Linear(nnx.Module):
 if __name__ == "__main__":
     weight, bias = jnp.asarray([[1, -2, 3]]), jnp.asarray([7])
     scale, zero_point = jnp.asarray(0.5), jnp.asarray(-1, jnp.int32)
-    grid = scale, zero_point, (4, True, None, False)
-    layer = Int8Linear(weight, bias, jnp.asarray([0.25]), *grid)
+    given = jnp.asarray([0.25]), scale, zero_point, Codes(bits=4)
+    layer = Int8Linear(weight, bias, *given)
     x = jnp.asarray([[1.0, 0.0, -1.0]])
-    print(layer.codes(x), layer.total(x), layer(x))
+    print(layer.input_codes(x), layer.total(x), layer(x))
 # endregion
 
 

@@ -1,16 +1,16 @@
-"""LSQ: a quantizer that learns its step.
+"""LSQ: a quantizer whose step is learned, like a weight.
 
-u_i = (x_i - offset) inv, inv = 1 / step rounded once
-y_i = step round(clip(u_i, qmin, qmax)) + offset; LSQ has offset 0
+u_i = x_i inv, inv = 1 / step rounded once
+y_i = step round(clip(u_i, qmin, qmax))
 
 Axes:   x any shape; C its size along axis, num_channels
 Params: step () or, along axis, (C); starts as NaN, start(x) sets it to
-        2 mean |x| / sqrt(qmax) over what shares a step
+        2 mean |x| / sqrt(qmax) over the numbers that share a step
 Grads:  x receives dy where qmin < u < qmax, else 0
         step receives g sum dy d; d = round(u) - u inside, else qmin or
-        qmax; offset receives g sum dy over what is outside
-        g = 1 / sqrt(num_elements qmax); None: all that share a step
-Raises: TypeError, ValueError as quantizer
+        qmax; g = 1 / sqrt(num_elements qmax), where None counts all
+        that share the step
+Raises: TypeError, ValueError as codes, and as qparams for start(x)
 Ref:    Esser et al. 2020, ICLR, eq. 1 to 5
 """
 
@@ -20,64 +20,55 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jax_impl.quantization.codes import (
+    Codes,
     along,
     check_quantizer,
     code_range,
-    first_step,
     rows,
 )
+from jax_impl.quantization.qparams import first_step, inverse
 
 # endregion
 
 
 # region gradient rule
-def scaled(x, step, offset):
-    inv = 1 / jnp.where(step > 0, step, jnp.nan)
-    return (x if offset is None else x - offset) * inv
+def lsq_forward(x, step, qmin, qmax):
+    u = x * inverse(step)
+    return jnp.round(jnp.clip(u, qmin, qmax)) * step
 
 
-def lsq_forward(x, step, offset, qmin, qmax):
-    u = scaled(x, step, offset)
-    y = jnp.round(jnp.clip(u, qmin, qmax)) * step
-    return y if offset is None else y + offset
-
-
-def lsq_backward(dy, x, step, offset, qmin, qmax):
-    u = scaled(x, step, offset)
+def lsq_backward(dy, x, step, qmin, qmax):
+    u = x * inverse(step)
     inside = (qmin < u) & (u < qmax)
     bound = jnp.clip(u, qmin, qmax)
     d = jnp.where(inside, jnp.round(u) - u, bound)
     dx = jnp.where(inside, dy, jnp.zeros_like(dy))
-    return dx, dy * d, dy - dx
+    return dx, dy * d
 
 
-def push(x, step, offset, qmin, qmax, axis, g):
-    step, offset = along(step, x, axis), along(offset, x, axis)
-    return lsq_forward(x, step, offset, qmin, qmax)
+def push(x, step, qmin, qmax, axis, g):
+    return lsq_forward(x, along(step, x, axis), qmin, qmax)
 
 
 def pull(qmin, qmax, axis, g, saved, dy):
-    x, step, offset = saved
-    pair = along(step, x, axis), along(offset, x, axis)
-    dx, *each = lsq_backward(dy, x, *pair, qmin, qmax)
-    each = [jnp.sum(rows(d, axis), axis=-1) * g for d in each]
-    return dx, each[0], None if offset is None else each[1]
+    x, step = saved
+    step = along(step, x, axis)
+    dx, terms = lsq_backward(dy, x, step, qmin, qmax)
+    return dx, jnp.sum(rows(terms, axis), axis=-1) * g
 
 
-lsq_rule = jax.custom_vjp(push, nondiff_argnums=(3, 4, 5, 6))
-lsq_rule.defvjp(lambda *inputs: (push(*inputs), inputs[:3]), pull)
+lsq_rule = jax.custom_vjp(push, nondiff_argnums=(2, 3, 4, 5))
+lsq_rule.defvjp(lambda *inputs: (push(*inputs), inputs[:2]), pull)
 # endregion
 
 
 # region function
-def lsq(
-    x, step, offset=None, bits=4, signed=True, count=None, axis=None
-):
+def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     qmin, qmax = code_range(bits, signed)
     check_quantizer("lsq", x, step, axis, "step")
-    n = rows(x, axis).shape[-1] if count is None else count
-    g = (max(n, 1) * qmax) ** -0.5
-    return lsq_rule(x, step, offset, qmin, qmax, axis, g)
+    n = num_elements or max(rows(x, axis).shape[-1], 1)
+    g = (n * qmax) ** -0.5
+    return lsq_rule(x, step, qmin, qmax, axis, g)
 
 
 # endregion
@@ -85,6 +76,8 @@ def lsq(
 
 # region layer
 class LSQ(nnx.Module):
+    observes = False  # the step is learned
+
     def __init__(
         self,
         bits: int = 4,
@@ -96,15 +89,20 @@ class LSQ(nnx.Module):
         super().__init__()
         code_range(bits, signed)
         shape = () if axis is None else (num_channels,)
-        self.options = bits, signed, num_elements, axis
+        self.codes = Codes(bits, signed, axis)
+        self.num_elements = num_elements
         self.step = nnx.Param(jnp.full(shape, jnp.nan))
 
     def start(self, x):
-        bits, signed, _, axis = self.options
-        self.step.set_value(first_step(x, bits, signed, axis))
+        self.step.set_value(first_step(x, self.codes))
+
+    def qparams(self):
+        step = self.step[...]
+        return step, jnp.zeros_like(step, dtype=jnp.int32)
 
     def __call__(self, x):
-        return lsq(x, self.step[...], None, *self.options)
+        options = *self.codes[:3], self.num_elements
+        return lsq(x, self.step[...], *options)
 
 
 # endregion

@@ -1,4 +1,4 @@
-"""LSQPlus: a quantizer that learns its step and its offset.
+"""LSQPlus: LSQ for numbers that are not around 0: it learns an offset.
 
 u_i = (x_i - offset) inv, inv = 1 / step rounded once
 y_i = step round(clip(u_i, qmin, qmax)) + offset
@@ -6,17 +6,68 @@ y_i = step round(clip(u_i, qmin, qmax)) + offset
 Axes:   x any shape; C its size along axis, num_channels
 Params: step, offset () or, along axis, (C); start as NaN and as 0:
         start(x) sets step to 2 mean |x| / sqrt(qmax)
-Grads:  as lsq; the factor g applies to both, step and offset
+Grads:  x and step as lsq, of x - offset; offset receives g sum dy over
+        the numbers that are outside; g, as in lsq, applies to both
 Raises: TypeError, ValueError as lsq
 Ref:    Bhalgat et al. 2020, CVPRW, eq. 1 to 5
 """
 
 # region imports
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jax_impl.quantization.codes import code_range, first_step
-from jax_impl.quantization.lsq import lsq
+from jax_impl.quantization.codes import (
+    Codes,
+    along,
+    check_quantizer,
+    code_range,
+    rows,
+)
+from jax_impl.quantization.lsq import lsq_backward, lsq_forward
+from jax_impl.quantization.qparams import first_step
+
+# endregion
+
+
+# region gradient rule
+def lsq_plus_forward(x, step, offset, qmin, qmax):
+    return lsq_forward(x - offset, step, qmin, qmax) + offset
+
+
+def lsq_plus_backward(dy, x, step, offset, qmin, qmax):
+    dx, dstep = lsq_backward(dy, x - offset, step, qmin, qmax)
+    return dx, dstep, dy - dx
+
+
+def push(x, step, offset, qmin, qmax, axis, g):
+    step, offset = along(step, x, axis), along(offset, x, axis)
+    return lsq_plus_forward(x, step, offset, qmin, qmax)
+
+
+def pull(qmin, qmax, axis, g, saved, dy):
+    x, step, offset = saved
+    step, offset = along(step, x, axis), along(offset, x, axis)
+    grads = lsq_plus_backward(dy, x, step, offset, qmin, qmax)
+    dx, *terms = grads
+    return dx, *(jnp.sum(rows(t, axis), axis=-1) * g for t in terms)
+
+
+lsq_plus_rule = jax.custom_vjp(push, nondiff_argnums=(3, 4, 5, 6))
+lsq_plus_rule.defvjp(lambda *inputs: (push(*inputs), inputs[:3]), pull)
+# endregion
+
+
+# region function
+def lsq_plus(
+    x, step, offset, bits=4, signed=True, axis=None, num_elements=None
+):
+    qmin, qmax = code_range(bits, signed)
+    check_quantizer("lsq_plus", x, step, axis, "step")
+    n = num_elements or max(rows(x, axis).shape[-1], 1)
+    g = (n * qmax) ** -0.5
+    return lsq_plus_rule(x, step, offset, qmin, qmax, axis, g)
+
 
 # endregion
 
@@ -34,17 +85,19 @@ class LSQPlus(nnx.Module):
         super().__init__()
         code_range(bits, signed)
         shape = () if axis is None else (num_channels,)
-        self.options = bits, signed, num_elements, axis
+        self.codes = Codes(bits, signed, axis)
+        self.num_elements = num_elements
         self.step = nnx.Param(jnp.full(shape, jnp.nan))
         self.offset = nnx.Param(jnp.zeros(shape))
 
     def start(self, x):
-        bits, signed, _, axis = self.options
-        self.step.set_value(first_step(x, bits, signed, axis))
+        self.step.set_value(first_step(x, self.codes))
         self.offset.set_value(self.offset[...].astype(x.dtype))
 
     def __call__(self, x):
-        return lsq(x, self.step[...], self.offset[...], *self.options)
+        step, offset = self.step[...], self.offset[...]
+        options = *self.codes[:3], self.num_elements
+        return lsq_plus(x, step, offset, *options)
 
 
 # endregion

@@ -1,18 +1,18 @@
-"""Observers: the range of what passes, from which a grid is made.
+"""Observers: the range of the numbers that pass, for the qparams.
 
 low', high' are the least and the greatest number of a batch:
 MinMaxObserver         low = min(low, low'), high = max(high, high')
 MovingAverageObserver  low = (1 - m) low + m low', and so for high, with
-                       momentum m; with m = 1 the range of the last one
+                       momentum m; m = 1 keeps the last batch alone
 PercentileObserver     the same, where high' is the least number that
                        percent of the batch do not exceed; low' mirrored
-The first batch is taken as it is
+The range of the first batch is taken as it is
 
 Axes:   x any shape; C its size along axis, num_channels
 State:  bounds (2) or, along axis, (2, C): low and high; start as NaN
 Raises: TypeError if x is not of float32 or float64
         ValueError for a batch that is empty, not finite or of another
-        number of channels; compiled, only the last
+        number of channels (compiled, numbers that are not finite pass)
 Ref:    Jacob et al. 2018, CVPR, 3.1; Wu et al. 2020, arXiv 2004.09602
 """
 
@@ -30,7 +30,7 @@ from jax_impl.quantization.qparams import check_batch
 
 
 # region function
-def unseen(axis=None, num_channels=None):
+def no_range(axis=None, num_channels=None):
     shape = (2,) if axis is None else (2, num_channels)
     return jnp.full(shape, jnp.nan)
 
@@ -72,7 +72,7 @@ class MinMaxObserver(nnx.Module):
     def __init__(self, axis=None, num_channels=None):
         super().__init__()
         self.axis = axis
-        self.bounds = nnx.BatchStat(unseen(axis, num_channels))
+        self.bounds = nnx.BatchStat(no_range(axis, num_channels))
 
     def observe(self, x):
         new = batch_range(x, self.bounds[...], self.axis)
@@ -83,7 +83,7 @@ class MovingAverageObserver(nnx.Module):
     def __init__(self, momentum=0.01, axis=None, num_channels=None):
         super().__init__()
         self.axis, self.momentum = axis, momentum
-        self.bounds = nnx.BatchStat(unseen(axis, num_channels))
+        self.bounds = nnx.BatchStat(no_range(axis, num_channels))
 
     def observe(self, x):
         new = batch_range(x, self.bounds[...], self.axis)
@@ -98,7 +98,7 @@ class PercentileObserver(nnx.Module):
         super().__init__()
         self.axis, self.momentum = axis, momentum
         self.percent = percent
-        self.bounds = nnx.BatchStat(unseen(axis, num_channels))
+        self.bounds = nnx.BatchStat(no_range(axis, num_channels))
 
     def observe(self, x):
         new = batch_range(x, self.bounds[...], self.axis, self.percent)

@@ -1,4 +1,4 @@
-"""PACT: clip to a learned level, then quantize what is left.
+"""PACT: clip activations to a level that is learned, then quantize.
 
 step = alpha / L, L = 2^bits - 1; inv = 1 / step, each rounded once
 y_i = step * round(min(max(x_i, 0), alpha) inv), at most L steps
@@ -20,10 +20,11 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jax_impl.quantization.codes import (
+    Codes,
     check_quantizer,
     code_range,
-    first_step,
 )
+from jax_impl.quantization.qparams import first_step
 
 # endregion
 
@@ -39,9 +40,9 @@ def pact_forward(x, alpha, levels):
 
 
 def pact_backward(dy, x, alpha):
-    nothing = jnp.zeros_like(dy)
-    dx = jnp.where((x >= 0) & (x < alpha), dy, nothing)
-    dalpha = jnp.sum(jnp.where(x >= alpha, dy, nothing))
+    zeros = jnp.zeros_like(dy)
+    dx = jnp.where((x >= 0) & (x < alpha), dy, zeros)
+    dalpha = jnp.sum(jnp.where(x >= alpha, dy, zeros))
     return dx, dalpha
 
 
@@ -65,23 +66,24 @@ def pact(x, alpha, bits: int = 4):
 
 # region layer
 class PACT(nnx.Module):
+    observes = False  # alpha is learned
+
     def __init__(self, bits: int = 4, alpha_init: float = 6.0):
         super().__init__()
-        code_range(bits)
-        self.options = bits, False, None
+        self.codes = Codes(bits, signed=False)
+        self.levels = code_range(bits, signed=False)[1]
         self.alpha = nnx.Param(jnp.asarray(alpha_init, float))
 
-    @property
-    def step(self):
-        return self.alpha * (1 / code_range(*self.options[:2])[1])
-
     def start(self, x):
-        levels = code_range(*self.options[:2])[1]
-        step = first_step(x, *self.options)
-        self.alpha.set_value(step * levels)
+        step = first_step(x, self.codes)
+        self.alpha.set_value(step * self.levels)
+
+    def qparams(self):
+        scale = self.alpha * (1 / self.levels)
+        return scale, jnp.zeros_like(scale, dtype=jnp.int32)
 
     def __call__(self, x):
-        return pact(x, self.alpha[...], self.options[0])
+        return pact(x, self.alpha[...], self.codes.bits)
 
 
 # endregion

@@ -1,14 +1,14 @@
-"""Prepare: a float model becomes one that learns with quantizers.
+"""Prepare: make a trained float model ready for training in few bits.
 
-prepare(model, config)  Linear and MultiHeadAttention layers become
-    QATLinear and QATMultiHeadAttention with the same numbers. config
-    maps patterns of their names, such as "*" or "blocks.*.mlp.*", to
-    options of QATLinear, or to None: stays as it is. Of the patterns
-    that fit, the last counts
+prepare(model, config)  every Linear, those inside other layers too,
+    becomes a QATLinear with the same weight and bias. config maps
+    patterns of their names, such as "*" or "blocks.*.mlp.*", to options
+    of QATLinear, or to None: stays as it is. Of the patterns that fit a
+    name, the last counts
 set_mode(model, mode)   "observe", "quantize" or "frozen", everywhere
 
-Both change the model and return it; a model that is one such layer,
-whose name is "", comes back as another
+Both change the model and return it; a model that is a Linear itself,
+whose name is "", comes back as a new layer
 
 Raises: ValueError for a pattern that fits no layer and an unknown mode
         TypeError, ValueError as QATLinear for its options
@@ -22,10 +22,8 @@ import jax
 from flax import nnx
 
 from jax_impl.linear import Linear
-from jax_impl.multi_head_attention import MultiHeadAttention
-from jax_impl.qat_attention import QATMultiHeadAttention
 from jax_impl.quantization.qat_linear import QATLinear
-from jax_impl.quantization.qat_quantizer import see
+from jax_impl.quantization.quantizers import show
 
 MODES = ("observe", "quantize", "frozen")
 # endregion
@@ -53,36 +51,18 @@ def set_arrays(layer, **arrays):
             getattr(layer, name)[...] = array[...]
 
 
-def twin(layer, options):
+def to_qat(layer, options):
+    shape = layer.weight.shape[::-1]
     options = dict(rngs=nnx.Rngs(0)) | options
-    if isinstance(layer, Linear):
-        shape = layer.weight.shape[::-1]
-        new = QATLinear(*shape, layer.bias is not None, **options)
-        state, dtype = nnx.state(new), layer.weight.dtype
-        nnx.update(new, jax.tree.map(lambda a: a.astype(dtype), state))
-        set_arrays(new, weight=layer.weight, bias=layer.bias)
-        return new
-    bias, out = layer.qkv_bias, layer.out_weight
-    new = QATMultiHeadAttention(
-        layer.qkv_weight.shape[1],
-        layer.num_heads,
-        layer.num_kv_heads,
-        bias is not None,
-        out is not None,
-        layer.causal,
-        layer.attention,
-        **options,
-    )
-    state, dtype = nnx.state(new), layer.qkv_weight.dtype
+    new = QATLinear(*shape, layer.bias is not None, **options)
+    state, dtype = nnx.state(new), layer.weight.dtype
     nnx.update(new, jax.tree.map(lambda a: a.astype(dtype), state))
-    set_arrays(new.qkv, weight=layer.qkv_weight, bias=bias)
-    if out is not None:
-        set_arrays(new.out, weight=out, bias=layer.out_bias)
+    set_arrays(new, weight=layer.weight, bias=layer.bias)
     return new
 
 
 def prepare(model, config):
-    found = find(model, (Linear, MultiHeadAttention))
+    found = find(model, Linear)
     for pattern in config:
         if not fnmatch.filter(found, pattern):
             want = f"one that fits {', '.join(found) or 'a Linear'}"
@@ -92,7 +72,8 @@ def prepare(model, config):
     for name, layer in found.items():
         fits = [p for p in config if fnmatch.fnmatchcase(name, p)]
         if fits and config[fits[-1]] is not None:
-            model = replace(model, name, twin(layer, config[fits[-1]]))
+            new = to_qat(layer, config[fits[-1]])
+            model = replace(model, name, new)
     return model
 
 
@@ -102,7 +83,7 @@ def set_mode(model, mode: str):
         raise ValueError(f"mode expected one of {want}, got {mode!r}")
     for layer in find(model, QATLinear).values():
         # what trained since the last call moved the weights
-        see(layer.weight_quantizer, layer.weight[...], layer.mode)
+        show(layer.weight_quantizer, layer.weight[...], layer.mode)
         layer.mode = mode
     return model
 

@@ -1,78 +1,93 @@
-"""Grid: the scale and zero point whose codes cover a range.
+"""Qparams: the scale and the zero point that a quantizer works with.
 
-affine_grid     low = min(low, 0), high = max(high, 0)
-                scale = (high - low) (1 / (qmax - qmin))
-                zero_point = qmin - round(low inv), inv = 1 / scale:
-                0 has a code of its own, also where nothing is below it
-symmetric_grid  scale = max(-low, high) (1 / qmax), zero_point = 0
-A scale below 2^-126, a range of almost nothing, is replaced by 1
+They are chosen from the range of the numbers, so that the codes cover
+it: affine_qparams takes low = min(low, 0) and high = max(high, 0), then
+    scale = (high - low) (1 / (qmax - qmin)), and
+    zero_point = qmin - round(low / scale), so 0 has an exact code;
+symmetric_qparams takes scale = max(-low, high) (1 / qmax), zero point 0
+A scale below 2^-126, as where all numbers are 0, is replaced by 1
+first_step: 2 mean |x| / sqrt(qmax), where a learned step starts
 
 Axes:   bounds (2) or, by channel, (2, C): low and high; scale and
         zero_point (int32) () or (C)
-Raises: ValueError for bounds that are NaN, as before the first batch;
-        compiled, the scale is NaN. check_batch: ValueError for numbers
-        that are none, or not finite
+Raises: ValueError for bounds that are NaN, as before the first batch
+        (compiled, the scale is NaN), and for a batch that is empty or
+        not finite (compiled, only for an empty one)
 Ref:    Jacob et al. 2018, CVPR, 3.1; Wu et al. 2020, arXiv 2004.09602
 """
 
 # region imports
+import math
+
 import jax
 import jax.numpy as jnp
 
 from jax_impl.checks import check_input
-from jax_impl.quantization.codes import code_range
+from jax_impl.quantization.codes import code_range, rows
 
 # endregion
 
 
 # region function
-def check_bounds(where: str, bounds):
+def check_bounds(caller: str, bounds):
     if isinstance(bounds, jax.core.Tracer):
         return
     if jnp.isnan(bounds).any():
         want, got = "a batch to be observed first", "none"
-        raise ValueError(f"{where}: bounds expected {want}, got {got}")
+        raise ValueError(f"{caller}: bounds expected {want}, got {got}")
 
 
-def check_batch(where: str, x):
-    """Numbers to start from: some, and finite."""
-    check_input(where, x, "...", only=("float32", "float64"))
+def check_batch(caller: str, x):
+    """A range needs numbers, and finite ones."""
+    check_input(caller, x, "...", only=("float32", "float64"))
     if 0 in x.shape:
         want, got = "a batch that is not empty", tuple(x.shape)
-        raise ValueError(f"{where}: x expected {want}, got {got}")
+        raise ValueError(f"{caller}: x expected {want}, got {got}")
     x = jax.lax.stop_gradient(x)
     if isinstance(x, jax.core.Tracer):
         return
     finite = jnp.isfinite(x)
     if not finite.all():
         want, got = "finite numbers", float(x[~finite][0])
-        raise ValueError(f"{where}: x expected {want}, got {got}")
+        raise ValueError(f"{caller}: x expected {want}, got {got}")
+
+
+def inverse(step):
+    """Rounded once; NaN for a compiled step that is not positive."""
+    return 1 / jnp.where(step > 0, step, jnp.nan)
 
 
 # jax 0.10.2: op by op this takes 20 times as long
 @jax.jit
-def usable(scale):
+def nonzero(scale):
     return jnp.where(scale < 2**-126, jnp.ones_like(scale), scale)
 
 
-def affine_grid(bounds, bits: int = 8, signed: bool = True):
+def affine_qparams(bounds, bits: int = 8, signed: bool = True):
     qmin, qmax = code_range(bits, signed)
-    check_bounds("affine_grid", bounds)
+    check_bounds("affine_qparams", bounds)
     low, high = bounds
     low, high = jnp.minimum(low, 0), jnp.maximum(high, 0)
-    scale = usable((high - low) * (1 / (qmax - qmin)))
+    scale = nonzero((high - low) * (1 / (qmax - qmin)))
     inv = 1 / scale
     zero_point = qmin - jnp.round(low * inv)
     return scale, zero_point.astype(jnp.int32)
 
 
-def symmetric_grid(bounds, bits: int = 8, signed: bool = True):
+def symmetric_qparams(bounds, bits: int = 8, signed: bool = True):
     _, qmax = code_range(bits, signed)
-    check_bounds("symmetric_grid", bounds)
+    check_bounds("symmetric_qparams", bounds)
     low, high = bounds
     peak = jnp.maximum(-low, high)
-    scale = usable(peak * (1 / qmax))
+    scale = nonzero(peak * (1 / qmax))
     return scale, jnp.zeros_like(scale, dtype=jnp.int32)
+
+
+def first_step(x, codes):
+    check_batch("start", x)
+    _, qmax = code_range(codes.bits, codes.signed)
+    mean = jnp.mean(rows(jnp.abs(x), codes.axis), axis=-1)
+    return mean * (2 / math.sqrt(qmax))
 
 
 # endregion
@@ -81,5 +96,6 @@ def symmetric_grid(bounds, bits: int = 8, signed: bool = True):
 # region try
 if __name__ == "__main__":
     bounds = jnp.asarray([-0.5, 2.0])
-    print(affine_grid(bounds, bits=4), symmetric_grid(bounds, bits=4))
+    print(affine_qparams(bounds, bits=4))
+    print(symmetric_qparams(bounds, bits=4))
 # endregion

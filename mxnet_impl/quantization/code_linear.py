@@ -1,9 +1,10 @@
-"""grid_linear: the linear layer of numbers that lie on a grid.
+"""code_linear: a linear layer of quantized numbers, summed as codes.
 
+A number that a quantizer gave is a whole number of steps; sums of whole
+numbers are exact, so y is what an int8 layer gives, to the last bit
 a_i = round(x_i / x_scale), w_oi = round(W_oi / w_scale_o) are codes
 s_o = x_scale w_scale_o
-y_o = (sum_i a_i w_oi + round(b_o / s_o)) s_o
-The sum is exact, in whole numbers, and rounded where s multiplies it
+y_o = (sum_i a_i w_oi + round(b_o / s_o)) s_o, rounded once, by s_o
 
 Axes:   I in_features, O out_features, ... any leading axes
         x_scale (), w_scale (O)
@@ -24,21 +25,21 @@ from mxnet_impl.custom_function import Function, empty_result
 
 
 # region gradient rule
-def whole_matmul(x, weight):
-    """Sums of products of whole numbers, exact, whatever the dtype."""
+def exact_matmul(x, weight):
+    """Of whole numbers, below 2^53 in every sum."""
     x, weight = x.astype(np.float64), weight.astype(np.float64)
     return np.dot(x, weight.T)  # ... O
 
 
-def grid_linear_forward(x, weight, bias, x_scale, w_scale):
+def code_linear_forward(x, weight, bias, x_scale, w_scale):
     scale = x_scale * w_scale  # O
     a = np.around(x * (1 / x_scale))  # ... I
     w = np.around(weight * (1 / w_scale)[:, None])  # O I
-    total = whole_matmul(a, w) + np.around(bias * (1 / scale))
+    total = exact_matmul(a, w) + np.around(bias * (1 / scale))
     return total.astype(x.dtype) * scale  # ... O
 
 
-def grid_linear_backward(dy, x, weight):
+def code_linear_backward(dy, x, weight):
     dx = np.dot(dy, weight)  # ... I
     dy = np.reshape(dy, (-1, weight.shape[0]))
     x = np.reshape(x, (-1, weight.shape[1]))
@@ -46,29 +47,29 @@ def grid_linear_backward(dy, x, weight):
     return dx, dweight, np.sum(dy, axis=0)
 
 
-class GridLinearRule(Function):
+class CodeLinearRule(Function):
     def forward(self, x, weight, bias, *scales):
         self.save_for_backward(x, weight, *scales)
-        return grid_linear_forward(x, weight, bias, *scales)
+        return code_linear_forward(x, weight, bias, *scales)
 
     def backward(self, dy):
         x, weight, *scales = self.saved_tensors
-        every = grid_linear_backward(dy, x, weight)
-        return *every, *(np.zeros_like(s) for s in scales)
+        grads = code_linear_backward(dy, x, weight)
+        return *grads, *(np.zeros_like(s) for s in scales)
 
 
 # endregion
 
 
 # region function
-def grid_linear(x, weight, bias, x_scale, w_scale):
-    check_input("grid_linear", x, "... I", I=weight.shape[1])
+def code_linear(x, weight, bias, x_scale, w_scale):
+    check_input("code_linear", x, "... I", I=weight.shape[1])
     if bias is None:
         bias = np.zeros_like(w_scale)
     if 0 in x.shape[:-1]:
         shape = (*x.shape[:-1], weight.shape[0])
         return empty_result(shape, x, weight, bias, x_scale, w_scale)
-    return GridLinearRule()(x, weight, bias, x_scale, w_scale)
+    return CodeLinearRule()(x, weight, bias, x_scale, w_scale)
 
 
 # endregion
@@ -76,12 +77,10 @@ def grid_linear(x, weight, bias, x_scale, w_scale):
 
 # region try
 if __name__ == "__main__":
-    x, weight = (
-        np.array([[0.5, -1.0]]),
-        np.array([[0.25, 0.75]]),
-    )
+    x = np.array([[0.5, -1.0]])
+    weight = np.array([[0.25, 0.75]])
     scales = np.array(0.5), np.array([0.25])
-    print(grid_linear(x, weight, np.array([0.3]), *scales))
+    print(code_linear(x, weight, np.array([0.3]), *scales))
 # endregion
 
 

@@ -1,14 +1,14 @@
-"""Int8Linear: a linear layer in whole numbers.
+"""Int8Linear: the layer that runs when training is over, in integers.
 
+convert makes it of a QATLinear; its weight takes a byte a number
 q_i = quantize(x_i, scale, zero_point);  x_i is about (q_i - z) scale
 a_o = sum_i q_i W_oi - z sum_i W_oi + B_o, exact
 y_o = a_o out_scale_o, rounded once (twice where |a_o| is above 2^24)
-The quantize of the next layer makes codes of y again
 
 Axes:   I in_features, O out_features, ... any leading axes
 State:  weight (O, I), its codes in int8; bias (O) in int32, in steps of
         out_scale (O), the product of both scales; scale, zero_point ()
-        options of quantize; codes from 0 are moved to begin at -128
+        codes: a Codes; unsigned ones are moved to begin at -128
 Raises: TypeError, ValueError as quantize and linear
 Ref:    Jacob et al. 2018, CVPR, 2.2 to 2.4
 """
@@ -18,7 +18,8 @@ from mxnet import np
 from mxnet.gluon import nn
 
 from mxnet_impl.checks import check_input
-from mxnet_impl.quantization.code_linear import whole_matmul
+from mxnet_impl.quantization.code_linear import exact_matmul
+from mxnet_impl.quantization.codes import Codes
 from mxnet_impl.quantization.fake_quantize import quantize
 
 # endregion
@@ -26,11 +27,11 @@ from mxnet_impl.quantization.fake_quantize import quantize
 
 # region function
 def int8_matmul(q, weight):
-    """int8 by int8, added up in int32."""
+    """int8 by int8; the sums are exact, and int32."""
     if 0 in q.shape:
         shape = (*q.shape[:-1], weight.shape[0])
         return np.zeros(shape, dtype=np.int32)
-    return whole_matmul(q, weight).astype(np.int32)
+    return exact_matmul(q, weight).astype(np.int32)
 
 
 def int8_linear(q, zero_point, weight, bias):
@@ -51,13 +52,12 @@ class Int8Linear(nn.Block):
         out_scale,
         scale,
         zero_point,
-        options,
+        codes,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.options = options
-        bits, signed, *_ = options
-        self.shift = 0 if signed else 2 ** (bits - 1)
+        self.codes = codes
+        self.shift = 0 if codes.signed else 2 ** (codes.bits - 1)
         self.weight = self.state("weight", weight.astype(np.int8))
         self.bias = self.state("bias", bias.astype(np.int32))
         self.out_scale = self.state("out_scale", out_scale)
@@ -76,17 +76,19 @@ class Int8Linear(nn.Block):
         self.out_scale.cast(dtype)
         self.scale.cast(dtype)
 
-    def codes(self, x):
+    def input_codes(self, x):
         check_input("Int8Linear", x, "... I", I=self.weight.shape[1])
         scale, zero_point = self.scale.data(), self.zero_point.data()
-        q = quantize(x, scale, zero_point, *self.options)
+        q = quantize(x, scale, zero_point, *self.codes)
         return (q - self.shift).astype(np.int8)
 
     def total(self, x):
         """The exact sums, int32, in steps of out_scale."""
         weight, bias = self.weight.data(), self.bias.data()
         zero_point = self.zero_point.data() - self.shift
-        return int8_linear(self.codes(x), zero_point, weight, bias)
+        return int8_linear(
+            self.input_codes(x), zero_point, weight, bias
+        )
 
     def forward(self, x):
         return self.total(x).astype(x.dtype) * self.out_scale.data()
@@ -99,10 +101,10 @@ class Int8Linear(nn.Block):
 if __name__ == "__main__":
     weight, bias = np.array([[1, -2, 3]]), np.array([7])
     scale, zero_point = np.array(0.5), np.array(-1, dtype=np.int32)
-    grid = scale, zero_point, (4, True, None, False)
-    layer = Int8Linear(weight, bias, np.array([0.25]), *grid)
+    given = np.array([0.25]), scale, zero_point, Codes(bits=4)
+    layer = Int8Linear(weight, bias, *given)
     x = np.array([[1.0, 0.0, -1.0]])
-    print(layer.codes(x), layer.total(x), layer(x))
+    print(layer.input_codes(x), layer.total(x), layer(x))
 # endregion
 
 

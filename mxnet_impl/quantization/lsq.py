@@ -1,16 +1,16 @@
-"""LSQ: a quantizer that learns its step.
+"""LSQ: a quantizer whose step is learned, like a weight.
 
-u_i = (x_i - offset) inv, inv = 1 / step rounded once
-y_i = step round(clip(u_i, qmin, qmax)) + offset; LSQ has offset 0
+u_i = x_i inv, inv = 1 / step rounded once
+y_i = step round(clip(u_i, qmin, qmax))
 
 Axes:   x any shape; C its size along axis, num_channels
 Params: step () or, along axis, (C); starts as NaN, start(x) sets it to
-        2 mean |x| / sqrt(qmax) over what shares a step
+        2 mean |x| / sqrt(qmax) over the numbers that share a step
 Grads:  x receives dy where qmin < u < qmax, else 0
         step receives g sum dy d; d = round(u) - u inside, else qmin or
-        qmax; offset receives g sum dy over what is outside
-        g = 1 / sqrt(num_elements qmax); None: all that share a step
-Raises: TypeError, ValueError as quantizer
+        qmax; g = 1 / sqrt(num_elements qmax), where None counts all
+        that share the step
+Raises: TypeError, ValueError as codes, and as qparams for start(x)
 Ref:    Esser et al. 2020, ICLR, eq. 1 to 5
 """
 
@@ -20,61 +20,56 @@ from mxnet.gluon import nn
 
 from mxnet_impl.custom_function import Filled, Function
 from mxnet_impl.quantization.codes import (
+    Codes,
     along,
     check_quantizer,
     code_range,
-    first_step,
     rows,
 )
+from mxnet_impl.quantization.qparams import first_step, inverse
 
 # endregion
 
 
 # region gradient rule
-def scaled(x, step, offset):
-    inv = 1 / np.where(step > 0, step, step * np.nan)
-    return (x if offset is None else x - offset) * inv
+def lsq_forward(x, step, qmin, qmax):
+    u = x * inverse(step)
+    return np.around(np.clip(u, qmin, qmax)) * step
 
 
-def lsq_forward(x, step, offset, qmin, qmax):
-    u = scaled(x, step, offset)
-    y = np.around(np.clip(u, qmin, qmax)) * step
-    return y if offset is None else y + offset
-
-
-def lsq_backward(dy, x, step, offset, qmin, qmax):
-    u = scaled(x, step, offset)
+def lsq_backward(dy, x, step, qmin, qmax):
+    u = x * inverse(step)
     inside = (qmin < u) & (u < qmax)
-    d = np.where(inside, np.around(u) - u, np.clip(u, qmin, qmax))
+    bound = np.clip(u, qmin, qmax)
+    d = np.where(inside, np.around(u) - u, bound)
     dx = np.where(inside, dy, np.zeros_like(dy))
-    return dx, dy * d, dy - dx
+    return dx, dy * d
 
 
 class LSQRule(Function):
-    def forward(self, x, step, offset):
+    def forward(self, x, step):
         qmin, qmax, axis, _ = self.options
-        pair = along(step, x, axis), along(offset, x, axis)
-        self.save_for_backward(x, *pair)
-        return lsq_forward(x, *pair, qmin, qmax)
+        step = along(step, x, axis)
+        self.save_for_backward(x, step)
+        return lsq_forward(x, step, qmin, qmax)
 
     def backward(self, dy):
+        x, step = self.saved_tensors
         qmin, qmax, axis, g = self.options
-        dx, *each = lsq_backward(dy, *self.saved_tensors, qmin, qmax)
-        return dx, *(np.sum(rows(d, axis), axis=-1) * g for d in each)
+        dx, terms = lsq_backward(dy, x, step, qmin, qmax)
+        return dx, np.sum(rows(terms, axis), axis=-1) * g
 
 
 # endregion
 
 
 # region function
-def lsq(
-    x, step, offset=None, bits=4, signed=True, count=None, axis=None
-):
+def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     qmin, qmax = code_range(bits, signed)
     check_quantizer("lsq", x, step, axis, "step")
-    n = rows(x, axis).shape[-1] if count is None else count
-    g = 1 / np.sqrt(max(n, 1) * qmax)
-    return LSQRule(qmin, qmax, axis, g)(x, step, offset)
+    n = num_elements or max(rows(x, axis).shape[-1], 1)
+    g = 1 / np.sqrt(n * qmax)
+    return LSQRule(qmin, qmax, axis, g)(x, step)
 
 
 # endregion
@@ -82,6 +77,8 @@ def lsq(
 
 # region layer
 class LSQ(nn.Block):
+    observes = False  # the step is learned
+
     def __init__(
         self,
         bits: int = 4,
@@ -94,16 +91,21 @@ class LSQ(nn.Block):
         super().__init__(**kwargs)
         code_range(bits, signed)
         shape = () if axis is None else (num_channels,)
-        self.options = bits, signed, num_elements, axis
+        self.codes = Codes(bits, signed, axis)
+        self.num_elements = num_elements
         self.step = self.params.get("step", shape=shape, init=Filled())
 
     def start(self, x):
-        bits, signed, _, axis = self.options
         with autograd.pause():
-            self.step.data()[()] = first_step(x, bits, signed, axis)
+            self.step.data()[()] = first_step(x, self.codes)
+
+    def qparams(self):
+        step = self.step.data()
+        return step, np.zeros_like(step, dtype=np.int32)
 
     def forward(self, x):
-        return lsq(x, self.step.data(), None, *self.options)
+        options = *self.codes[:3], self.num_elements
+        return lsq(x, self.step.data(), *options)
 
 
 # endregion

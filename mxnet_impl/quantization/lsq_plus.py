@@ -1,4 +1,4 @@
-"""LSQPlus: a quantizer that learns its step and its offset.
+"""LSQPlus: LSQ for numbers that are not around 0: it learns an offset.
 
 u_i = (x_i - offset) inv, inv = 1 / step rounded once
 y_i = step round(clip(u_i, qmin, qmax)) + offset
@@ -6,7 +6,8 @@ y_i = step round(clip(u_i, qmin, qmax)) + offset
 Axes:   x any shape; C its size along axis, num_channels
 Params: step, offset () or, along axis, (C); start as NaN and as 0:
         start(x) sets step to 2 mean |x| / sqrt(qmax)
-Grads:  as lsq; the factor g applies to both, step and offset
+Grads:  x and step as lsq, of x - offset; offset receives g sum dy over
+        the numbers that are outside; g, as in lsq, applies to both
 Raises: TypeError, ValueError as lsq
 Ref:    Bhalgat et al. 2020, CVPRW, eq. 1 to 5
 """
@@ -15,9 +16,58 @@ Ref:    Bhalgat et al. 2020, CVPRW, eq. 1 to 5
 from mxnet import autograd, np
 from mxnet.gluon import nn
 
-from mxnet_impl.custom_function import Filled
-from mxnet_impl.quantization.codes import code_range, first_step
-from mxnet_impl.quantization.lsq import lsq
+from mxnet_impl.custom_function import Filled, Function
+from mxnet_impl.quantization.codes import (
+    Codes,
+    along,
+    check_quantizer,
+    code_range,
+    rows,
+)
+from mxnet_impl.quantization.lsq import lsq_backward, lsq_forward
+from mxnet_impl.quantization.qparams import first_step
+
+# endregion
+
+
+# region gradient rule
+def lsq_plus_forward(x, step, offset, qmin, qmax):
+    return lsq_forward(x - offset, step, qmin, qmax) + offset
+
+
+def lsq_plus_backward(dy, x, step, offset, qmin, qmax):
+    dx, dstep = lsq_backward(dy, x - offset, step, qmin, qmax)
+    return dx, dstep, dy - dx
+
+
+class LSQPlusRule(Function):
+    def forward(self, x, step, offset):
+        qmin, qmax, axis, _ = self.options
+        step, offset = along(step, x, axis), along(offset, x, axis)
+        self.save_for_backward(x, step, offset)
+        return lsq_plus_forward(x, step, offset, qmin, qmax)
+
+    def backward(self, dy):
+        x, step, offset = self.saved_tensors
+        qmin, qmax, axis, g = self.options
+        grads = lsq_plus_backward(dy, x, step, offset, qmin, qmax)
+        dx, *terms = grads
+        return dx, *(np.sum(rows(t, axis), axis=-1) * g for t in terms)
+
+
+# endregion
+
+
+# region function
+def lsq_plus(
+    x, step, offset, bits=4, signed=True, axis=None, num_elements=None
+):
+    qmin, qmax = code_range(bits, signed)
+    check_quantizer("lsq_plus", x, step, axis, "step")
+    n = num_elements or max(rows(x, axis).shape[-1], 1)
+    g = 1 / np.sqrt(n * qmax)
+    return LSQPlusRule(qmin, qmax, axis, g)(x, step, offset)
+
 
 # endregion
 
@@ -36,20 +86,20 @@ class LSQPlus(nn.Block):
         super().__init__(**kwargs)
         code_range(bits, signed)
         shape = () if axis is None else (num_channels,)
-        self.options = bits, signed, num_elements, axis
+        self.codes = Codes(bits, signed, axis)
+        self.num_elements = num_elements
         get = self.params.get
         self.step = get("step", shape=shape, init=Filled())
         self.offset = get("offset", shape=shape, init=Filled(0.0))
 
     def start(self, x):
-        bits, signed, _, axis = self.options
         with autograd.pause():
-            self.step.data()[()] = first_step(x, bits, signed, axis)
+            self.step.data()[()] = first_step(x, self.codes)
 
     def forward(self, x):
-        return lsq(
-            x, self.step.data(), self.offset.data(), *self.options
-        )
+        step, offset = self.step.data(), self.offset.data()
+        options = *self.codes[:3], self.num_elements
+        return lsq_plus(x, step, offset, *options)
 
 
 # endregion

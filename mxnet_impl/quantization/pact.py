@@ -1,4 +1,4 @@
-"""PACT: clip to a learned level, then quantize what is left.
+"""PACT: clip activations to a level that is learned, then quantize.
 
 step = alpha / L, L = 2^bits - 1; inv = 1 / step, each rounded once
 y_i = step * round(min(max(x_i, 0), alpha) inv), at most L steps
@@ -20,10 +20,11 @@ from mxnet.gluon import nn
 
 from mxnet_impl.custom_function import Filled, Function
 from mxnet_impl.quantization.codes import (
+    Codes,
     check_quantizer,
     code_range,
-    first_step,
 )
+from mxnet_impl.quantization.qparams import first_step
 
 # endregion
 
@@ -39,9 +40,9 @@ def pact_forward(x, alpha, levels):
 
 
 def pact_backward(dy, x, alpha):
-    nothing = np.zeros_like(dy)
-    dx = np.where((x >= 0) & (x < alpha), dy, nothing)
-    dalpha = np.sum(np.where(x >= alpha, dy, nothing))
+    zeros = np.zeros_like(dy)
+    dx = np.where((x >= 0) & (x < alpha), dy, zeros)
+    dalpha = np.sum(np.where(x >= alpha, dy, zeros))
     return dx, dalpha
 
 
@@ -69,29 +70,29 @@ def pact(x, alpha, bits: int = 4):
 
 # region layer
 class PACT(nn.Block):
+    observes = False  # alpha is learned
+
     def __init__(
         self, bits: int = 4, alpha_init: float = 6.0, **kwargs
     ):
         super().__init__(**kwargs)
-        code_range(bits)
-        self.options = bits, False, None
+        self.codes = Codes(bits, signed=False)
+        self.levels = code_range(bits, signed=False)[1]
         self.alpha = self.params.get(
             "alpha", shape=(), init=Filled(alpha_init)
         )
 
-    @property
-    def step(self):
-        levels = code_range(*self.options[:2])[1]
-        return self.alpha.data() * (1 / levels)
-
     def start(self, x):
-        levels = code_range(*self.options[:2])[1]
         with autograd.pause():
-            step = first_step(x, *self.options)
-            self.alpha.data()[()] = step * levels
+            step = first_step(x, self.codes)
+            self.alpha.data()[()] = step * self.levels
+
+    def qparams(self):
+        scale = self.alpha.data() * (1 / self.levels)
+        return scale, np.zeros_like(scale, dtype=np.int32)
 
     def forward(self, x):
-        return pact(x, self.alpha.data(), self.options[0])
+        return pact(x, self.alpha.data(), self.codes.bits)
 
 
 # endregion

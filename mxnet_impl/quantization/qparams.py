@@ -1,72 +1,87 @@
-"""Grid: the scale and zero point whose codes cover a range.
+"""Qparams: the scale and the zero point that a quantizer works with.
 
-affine_grid     low = min(low, 0), high = max(high, 0)
-                scale = (high - low) (1 / (qmax - qmin))
-                zero_point = qmin - round(low inv), inv = 1 / scale:
-                0 has a code of its own, also where nothing is below it
-symmetric_grid  scale = max(-low, high) (1 / qmax), zero_point = 0
-A scale below 2^-126, a range of almost nothing, is replaced by 1
+They are chosen from the range of the numbers, so that the codes cover
+it: affine_qparams takes low = min(low, 0) and high = max(high, 0), then
+    scale = (high - low) (1 / (qmax - qmin)), and
+    zero_point = qmin - round(low / scale), so 0 has an exact code;
+symmetric_qparams takes scale = max(-low, high) (1 / qmax), zero point 0
+A scale below 2^-126, as where all numbers are 0, is replaced by 1
+first_step: 2 mean |x| / sqrt(qmax), where a learned step starts
 
 Axes:   bounds (2) or, by channel, (2, C): low and high; scale and
         zero_point (int32) () or (C)
-Raises: ValueError for bounds that are NaN, as before the first batch;
-        compiled, the scale is NaN. check_batch: ValueError for numbers
-        that are none, or not finite
+Raises: ValueError for bounds that are NaN, as before the first batch
+        (compiled, the scale is NaN), and for a batch that is empty or
+        not finite (compiled, only for an empty one)
 Ref:    Jacob et al. 2018, CVPR, 3.1; Wu et al. 2020, arXiv 2004.09602
 """
 
 # region imports
+import math
+
 import numpy
 from mxnet import np
 
 from mxnet_impl.checks import check_input
-from mxnet_impl.quantization.codes import code_range
+from mxnet_impl.quantization.codes import code_range, rows
 
 # endregion
 
 
 # region function
-def check_bounds(where: str, bounds):
+def check_bounds(caller: str, bounds):
     if numpy.isnan(bounds.asnumpy()).any():
         want, got = "a batch to be observed first", "none"
-        raise ValueError(f"{where}: bounds expected {want}, got {got}")
+        raise ValueError(f"{caller}: bounds expected {want}, got {got}")
 
 
-def check_batch(where: str, x):
-    """Numbers to start from: some, and finite."""
-    check_input(where, x, "...", only=("float32", "float64"))
+def check_batch(caller: str, x):
+    """A range needs numbers, and finite ones."""
+    check_input(caller, x, "...", only=("float32", "float64"))
     if 0 in x.shape:
         want, got = "a batch that is not empty", tuple(x.shape)
-        raise ValueError(f"{where}: x expected {want}, got {got}")
+        raise ValueError(f"{caller}: x expected {want}, got {got}")
     x = x.asnumpy()
     wrong = x[~numpy.isfinite(x)]
     if len(wrong):
         want, got = "finite numbers", float(wrong[0])
-        raise ValueError(f"{where}: x expected {want}, got {got}")
+        raise ValueError(f"{caller}: x expected {want}, got {got}")
 
 
-def usable(scale):
+def inverse(step):
+    """Rounded once; NaN for a compiled step that is not positive."""
+    return 1 / np.where(step > 0, step, step * np.nan)
+
+
+def nonzero(scale):
     return np.where(scale < 2**-126, np.ones_like(scale), scale)
 
 
-def affine_grid(bounds, bits: int = 8, signed: bool = True):
+def affine_qparams(bounds, bits: int = 8, signed: bool = True):
     qmin, qmax = code_range(bits, signed)
-    check_bounds("affine_grid", bounds)
-    nothing = np.zeros_like(bounds[0])
-    low = np.minimum(bounds[0], nothing)
-    high = np.maximum(bounds[1], nothing)
-    scale = usable((high - low) * (1 / (qmax - qmin)))
+    check_bounds("affine_qparams", bounds)
+    zero = np.zeros_like(bounds[0])
+    low = np.minimum(bounds[0], zero)
+    high = np.maximum(bounds[1], zero)
+    scale = nonzero((high - low) * (1 / (qmax - qmin)))
     inv = 1 / scale
     zero_point = qmin - np.around(low * inv)
     return scale, zero_point.astype(np.int32)
 
 
-def symmetric_grid(bounds, bits: int = 8, signed: bool = True):
+def symmetric_qparams(bounds, bits: int = 8, signed: bool = True):
     _, qmax = code_range(bits, signed)
-    check_bounds("symmetric_grid", bounds)
+    check_bounds("symmetric_qparams", bounds)
     peak = np.maximum(-bounds[0], bounds[1])
-    scale = usable(peak * (1 / qmax))
+    scale = nonzero(peak * (1 / qmax))
     return scale, np.zeros_like(scale, dtype=np.int32)
+
+
+def first_step(x, codes):
+    check_batch("start", x)
+    _, qmax = code_range(codes.bits, codes.signed)
+    mean = np.mean(rows(np.abs(x), codes.axis), axis=-1)
+    return mean * (2 / math.sqrt(qmax))
 
 
 # endregion
@@ -75,5 +90,6 @@ def symmetric_grid(bounds, bits: int = 8, signed: bool = True):
 # region try
 if __name__ == "__main__":
     bounds = np.array([-0.5, 2.0])
-    print(affine_grid(bounds, bits=4), symmetric_grid(bounds, bits=4))
+    print(affine_qparams(bounds, bits=4))
+    print(symmetric_qparams(bounds, bits=4))
 # endregion

@@ -55,7 +55,7 @@ class Int8Linear(nn.Module):
         self.register_buffer("scale", scale.detach().clone())
         self.register_buffer("zero_point", zero_point)
 
-    def quantize(self, x):
+    def input_codes(self, x):
         check_input("Int8Linear", x, "... I", I=self.weight.shape[1])
         q = quantize(x, self.scale, self.zero_point, *self.codes)
         return (q - self.shift).to(torch.int8)
@@ -64,7 +64,7 @@ class Int8Linear(nn.Module):
         """The exact sums, int32, in steps of out_scale."""
         zero_point = self.zero_point - self.shift
         return int8_linear(
-            self.quantize(x), zero_point, self.weight, self.bias
+            self.input_codes(x), zero_point, self.weight, self.bias
         )
 
     def forward(self, x):
@@ -81,5 +81,5 @@ if __name__ == "__main__":
     given = torch.tensor([0.25]), scale, zero_point, Codes(bits=4)
     layer = Int8Linear(weight, bias, *given)
     x = torch.tensor([[1.0, 0.0, -1.0]])
-    print(layer.quantize(x), layer.total(x), layer(x))
+    print(layer.input_codes(x), layer.total(x), layer(x))
 # endregion

@@ -29,7 +29,7 @@ from pytorch_impl.quantization.qparams import check_batch
 
 
 # region function
-def empty_bounds(axis=None, num_channels=None):
+def no_range(axis=None, num_channels=None):
     shape = (2,) if axis is None else (2, num_channels)
     return torch.full(shape, torch.nan)
 
@@ -71,7 +71,7 @@ class MinMaxObserver(nn.Module):
     def __init__(self, axis=None, num_channels=None):
         super().__init__()
         self.axis = axis
-        self.register_buffer("bounds", empty_bounds(axis, num_channels))
+        self.register_buffer("bounds", no_range(axis, num_channels))
 
     def observe(self, x):
         new = batch_range(x, self.bounds, self.axis)
@@ -82,7 +82,7 @@ class MovingAverageObserver(nn.Module):
     def __init__(self, momentum=0.01, axis=None, num_channels=None):
         super().__init__()
         self.axis, self.momentum = axis, momentum
-        self.register_buffer("bounds", empty_bounds(axis, num_channels))
+        self.register_buffer("bounds", no_range(axis, num_channels))
 
     def observe(self, x):
         new = batch_range(x, self.bounds, self.axis)
@@ -96,7 +96,7 @@ class PercentileObserver(nn.Module):
         super().__init__()
         self.axis, self.momentum = axis, momentum
         self.percent = percent
-        self.register_buffer("bounds", empty_bounds(axis, num_channels))
+        self.register_buffer("bounds", no_range(axis, num_channels))
 
     def observe(self, x):
         new = batch_range(x, self.bounds, self.axis, self.percent)

@@ -1,9 +1,10 @@
-"""grid_linear: the linear layer of numbers that lie on a grid.
+"""code_linear: a linear layer of quantized numbers, summed as codes.
 
+A number that a quantizer gave is a whole number of steps; sums of whole
+numbers are exact, so y is what an int8 layer gives, to the last bit
 a_i = round(x_i / x_scale), w_oi = round(W_oi / w_scale_o) are codes
 s_o = x_scale w_scale_o
-y_o = (sum_i a_i w_oi + round(b_o / s_o)) s_o
-The sum is exact, in whole numbers, and rounded where s multiplies it
+y_o = (sum_i a_i w_oi + round(b_o / s_o)) s_o, rounded once, by s_o
 
 Axes:   I in_features, O out_features, ... any leading axes
         x_scale (), w_scale (O)
@@ -23,36 +24,36 @@ from tf_impl.checks import check_input
 
 
 # region gradient rule
-def whole_matmul(x, weight):
-    """Sums of products of whole numbers, exact, whatever the dtype."""
+def exact_matmul(x, weight):
+    """Of whole numbers, below 2^53 in every sum."""
     x, weight = tf.cast(x, tf.float64), tf.cast(weight, tf.float64)
     return tf.tensordot(x, weight, [[-1], [1]])  # ... O
 
 
-def grid_linear_forward(x, weight, bias, x_scale, w_scale):
+def code_linear_forward(x, weight, bias, x_scale, w_scale):
     scale = x_scale * w_scale  # O
     a = tf.round(x * (1 / x_scale))  # ... I
     w = tf.round(weight * (1 / w_scale)[:, None])  # O I
     bias = tf.cast(tf.round(bias * (1 / scale)), tf.float64)
-    total = whole_matmul(a, w) + bias
+    total = exact_matmul(a, w) + bias
     return tf.cast(total, x.dtype) * scale  # ... O
 
 
-def grid_linear_backward(dy, x, weight):
+def code_linear_backward(dy, x, weight):
     dx = tf.einsum("...o,oi->...i", dy, weight)  # ... I
     dy, x = (tf.reshape(a, (-1, a.shape[-1])) for a in (dy, x))
     dweight = tf.einsum("no,ni->oi", dy, x)  # O I
     return dx, dweight, tf.einsum("no->o", dy)
 
 
-def grid_linear_rule(x, weight, bias, *scales):
+def code_linear_rule(x, weight, bias, *scales):
     @tf.custom_gradient
     def rule(x, weight, bias, *scales):
         def backward(dy):
-            every = grid_linear_backward(dy, x, weight)
-            return *every, *(tf.zeros_like(s) for s in scales)
+            grads = code_linear_backward(dy, x, weight)
+            return *grads, *(tf.zeros_like(s) for s in scales)
 
-        return grid_linear_forward(x, weight, bias, *scales), backward
+        return code_linear_forward(x, weight, bias, *scales), backward
 
     return rule(x, weight, bias, *scales)
 
@@ -61,12 +62,12 @@ def grid_linear_rule(x, weight, bias, *scales):
 
 
 # region function
-def grid_linear(x, weight, bias, x_scale, w_scale):
-    check_input("grid_linear", x, "... I", I=weight.shape[1])
+def code_linear(x, weight, bias, x_scale, w_scale):
+    check_input("code_linear", x, "... I", I=weight.shape[1])
     if bias is None:
         bias = tf.zeros_like(w_scale)
     weight, bias = map(tf.convert_to_tensor, (weight, bias))
-    return grid_linear_rule(x, weight, bias, x_scale, w_scale)
+    return code_linear_rule(x, weight, bias, x_scale, w_scale)
 
 
 # endregion
@@ -74,16 +75,14 @@ def grid_linear(x, weight, bias, x_scale, w_scale):
 
 # region try
 if __name__ == "__main__":
-    x, weight = (
-        tf.constant([[0.5, -1.0]]),
-        tf.constant([[0.25, 0.75]]),
-    )
+    x = tf.constant([[0.5, -1.0]])
+    weight = tf.constant([[0.25, 0.75]])
     scales = tf.constant(0.5), tf.constant([0.25])
-    print(grid_linear(x, weight, tf.constant([0.3]), *scales))
+    print(code_linear(x, weight, tf.constant([0.3]), *scales))
 # endregion
 
 
 # region what differs here
-# tensorflow 2.21.0: whole_matmul(...) + float32 is an error, hence the
+# tensorflow 2.21.0: exact_matmul(...) + float32 is an error, hence the
 # cast of the bias; einsum refuses "...o,...i->oi", where ... is summed
 # endregion

@@ -1,12 +1,12 @@
-"""Convert: a model that has learned with quantizers, in whole numbers.
+"""Convert: make a model that was trained in few bits compute in int8.
 
 convert(model)  every QATLinear becomes the Int8Linear that gives the
-    same numbers, bit for bit, as in mode "frozen"
+    same numbers, bit for bit, as the QATLinear in mode "frozen"
 W_oi = quantize(weight_oi, w_scale_o), B_o = round(bias_o / s_o), with
-s_o = scale w_scale_o, each quantizer's grid as it is now
+s_o = scale w_scale_o, the scales that the quantizers have now
 
-It changes the model and returns it; a model that is a QATLinear comes
-back as another
+It changes the model and returns it; a model that is a QATLinear itself
+comes back as a new layer
 
 Raises: ValueError for a model without QATLinear, quantizers that have
         seen nothing yet, and a bias of 2^30 steps or more
@@ -20,28 +20,30 @@ from tf_impl.quantization.fake_quantize import quantize
 from tf_impl.quantization.int8_linear import Int8Linear
 from tf_impl.quantization.prepare import find, replace, set_mode
 from tf_impl.quantization.qat_linear import QATLinear
-from tf_impl.quantization.qat_quantizer import grid_of
 
 # endregion
 
 
 # region function
 def to_int8(name, layer):
-    w_scale, *rest = grid_of(layer.weight_quantizer)
-    scale, zero_point, options = grid_of(layer.input_quantizer)
+    w_scale, w_zero_point = layer.weight_quantizer.qparams()
+    scale, zero_point = layer.input_quantizer.qparams()
     out_scale = scale * w_scale
-    bias = tf.zeros_like(w_scale) if layer.bias is None else layer.bias
+    bias = layer.bias
+    bias = tf.zeros_like(w_scale) if bias is None else bias
     bias = tf.round(bias * (1 / out_scale))
     if not tf.reduce_all(tf.abs(bias) < 2**30):
-        want, got = (
-            "under 2^30 steps",
-            float(tf.reduce_max(tf.abs(bias))),
-        )
+        peak = tf.reduce_max(tf.abs(bias))
+        want, got = "under 2^30 steps", float(peak)
         raise ValueError(f"{name}: bias expected {want}, got {got}")
-    weight = quantize(layer.weight.value, w_scale, rest[0], *rest[1])
-    grid = scale, zero_point, options
+    w_codes = layer.weight_quantizer.codes
+    weight = quantize(
+        layer.weight.value, w_scale, w_zero_point, *w_codes
+    )
+    codes = layer.input_quantizer.codes
+    given = out_scale, scale, zero_point, codes
     policy = layer.dtype_policy
-    return Int8Linear(weight, bias, out_scale, *grid, dtype=policy)
+    return Int8Linear(weight, bias, *given, dtype=policy)
 
 
 def convert(model):

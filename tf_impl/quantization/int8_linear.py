@@ -1,14 +1,14 @@
-"""Int8Linear: a linear layer in whole numbers.
+"""Int8Linear: the layer that runs when training is over, in integers.
 
+convert makes it of a QATLinear; its weight takes a byte a number
 q_i = quantize(x_i, scale, zero_point);  x_i is about (q_i - z) scale
 a_o = sum_i q_i W_oi - z sum_i W_oi + B_o, exact
 y_o = a_o out_scale_o, rounded once (twice where |a_o| is above 2^24)
-The quantize of the next layer makes codes of y again
 
 Axes:   I in_features, O out_features, ... any leading axes
 State:  weight (O, I), its codes in int8; bias (O) in int32, in steps of
         out_scale (O), the product of both scales; scale, zero_point ()
-        options of quantize; codes from 0 are moved to begin at -128
+        codes: a Codes; unsigned ones are moved to begin at -128
 Raises: TypeError, ValueError as quantize and linear
 Ref:    Jacob et al. 2018, CVPR, 2.2 to 2.4
 """
@@ -19,6 +19,7 @@ import functools
 import tensorflow as tf
 
 from tf_impl.checks import check_input
+from tf_impl.quantization.codes import Codes
 from tf_impl.quantization.fake_quantize import quantize
 
 # endregion
@@ -26,7 +27,7 @@ from tf_impl.quantization.fake_quantize import quantize
 
 # region function
 def int8_matmul(q, weight):
-    """int8 by int8, added up in int32."""
+    """int8 by int8; the sums are exact, and int32."""
     rows = tf.reshape(q, (-1, q.shape[-1]))
     total = tf.matmul(rows, tf.transpose(weight), output_type=tf.int32)
     shape = tf.concat((tf.shape(q)[:-1], weight.shape[:1]), axis=0)
@@ -51,13 +52,12 @@ class Int8Linear(tf.keras.layers.Layer):
         out_scale,
         scale,
         zero_point,
-        options,
+        codes,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.options = options
-        bits, signed, *_ = options
-        self.shift = 0 if signed else 2 ** (bits - 1)
+        self.codes = codes
+        self.shift = 0 if codes.signed else 2 ** (codes.bits - 1)
         state = functools.partial(tf.keras.Variable, trainable=False)
         self.weight = state(tf.cast(weight, tf.int8), name="weight")
         self.bias = state(tf.cast(bias, tf.int32), name="bias")
@@ -65,17 +65,17 @@ class Int8Linear(tf.keras.layers.Layer):
         self.scale = state(scale, name="scale")
         self.zero_point = state(zero_point, name="zero_point")
 
-    def codes(self, x):
+    def input_codes(self, x):
         check_input("Int8Linear", x, "... I", I=self.weight.shape[1])
-        grid = self.scale.value, self.zero_point.value
-        q = quantize(x, *grid, *self.options)
+        qparams = self.scale.value, self.zero_point.value
+        q = quantize(x, *qparams, *self.codes)
         return tf.cast(q - self.shift, tf.int8)
 
     def total(self, x):
         """The exact sums, int32, in steps of out_scale."""
         zero_point = self.zero_point - self.shift
         return int8_linear(
-            self.codes(x), zero_point, self.weight, self.bias
+            self.input_codes(x), zero_point, self.weight, self.bias
         )
 
     def call(self, x):
@@ -89,10 +89,10 @@ class Int8Linear(tf.keras.layers.Layer):
 if __name__ == "__main__":
     weight, bias = tf.constant([[1, -2, 3]]), tf.constant([7])
     scale, zero_point = tf.constant(0.5), tf.constant(-1)
-    grid = scale, zero_point, (4, True, None, False)
-    layer = Int8Linear(weight, bias, tf.constant([0.25]), *grid)
+    given = tf.constant([0.25]), scale, zero_point, Codes(bits=4)
+    layer = Int8Linear(weight, bias, *given)
     x = tf.constant([[1.0, 0.0, -1.0]])
-    print(layer.codes(x), layer.total(x), layer(x))
+    print(layer.input_codes(x), layer.total(x), layer(x))
 # endregion
 
 

@@ -1,16 +1,16 @@
-"""LSQ: a quantizer that learns its step.
+"""LSQ: a quantizer whose step is learned, like a weight.
 
-u_i = (x_i - offset) inv, inv = 1 / step rounded once
-y_i = step round(clip(u_i, qmin, qmax)) + offset; LSQ has offset 0
+u_i = x_i inv, inv = 1 / step rounded once
+y_i = step round(clip(u_i, qmin, qmax))
 
 Axes:   x any shape; C its size along axis, num_channels
 Params: step () or, along axis, (C); starts as NaN, start(x) sets it to
-        2 mean |x| / sqrt(qmax) over what shares a step
+        2 mean |x| / sqrt(qmax) over the numbers that share a step
 Grads:  x receives dy where qmin < u < qmax, else 0
         step receives g sum dy d; d = round(u) - u inside, else qmin or
-        qmax; offset receives g sum dy over what is outside
-        g = 1 / sqrt(num_elements qmax); None: all that share a step
-Raises: TypeError, ValueError as quantizer
+        qmax; g = 1 / sqrt(num_elements qmax), where None counts all
+        that share the step
+Raises: TypeError, ValueError as codes, and as qparams for start(x)
 Ref:    Esser et al. 2020, ICLR, eq. 1 to 5
 """
 
@@ -18,64 +18,56 @@ Ref:    Esser et al. 2020, ICLR, eq. 1 to 5
 import tensorflow as tf
 
 from tf_impl.quantization.codes import (
+    Codes,
     along,
     check_quantizer,
     code_range,
-    first_step,
     rows,
 )
+from tf_impl.quantization.qparams import first_step, inverse
 
 # endregion
 
 
 # region gradient rule
-def scaled(x, step, offset):
-    inv = 1 / tf.where(step > 0, step, step * float("nan"))
-    return (x if offset is None else x - offset) * inv
+def lsq_forward(x, step, qmin, qmax):
+    u = x * inverse(step)
+    return tf.round(tf.clip_by_value(u, qmin, qmax)) * step
 
 
-def lsq_forward(x, step, offset, qmin, qmax):
-    u = scaled(x, step, offset)
-    y = tf.round(tf.clip_by_value(u, qmin, qmax)) * step
-    return y if offset is None else y + offset
-
-
-def lsq_backward(dy, x, step, offset, qmin, qmax):
-    u = scaled(x, step, offset)
+def lsq_backward(dy, x, step, qmin, qmax):
+    u = x * inverse(step)
     inside = (qmin < u) & (u < qmax)
     bound = tf.clip_by_value(u, qmin, qmax)
     d = tf.where(inside, tf.round(u) - u, bound)
     dx = tf.where(inside, dy, tf.zeros_like(dy))
-    return dx, dy * d, dy - dx
+    return dx, dy * d
 
 
-def lsq_rule(x, step, offset, qmin, qmax, axis, g):
+def lsq_rule(x, step, qmin, qmax, axis, g):
     @tf.custom_gradient
-    def rule(x, *own):
+    def rule(x, step):
         def backward(dy):
-            dx, *each = lsq_backward(dy, x, *pair, qmin, qmax)
-            each = [tf.reduce_sum(rows(d, axis), -1) * g for d in each]
-            return dx, *each[: len(own)]
+            dx, terms = lsq_backward(dy, x, wide, qmin, qmax)
+            return dx, tf.reduce_sum(rows(terms, axis), axis=-1) * g
 
-        pair = [along(p, x, axis) for p in (*own, None)[:2]]
-        return lsq_forward(x, *pair, qmin, qmax), backward
+        wide = along(step, x, axis)
+        return lsq_forward(x, wide, qmin, qmax), backward
 
-    return rule(x, *(p for p in (step, offset) if p is not None))
+    return rule(x, step)
 
 
 # endregion
 
 
 # region function
-def lsq(
-    x, step, offset=None, bits=4, signed=True, count=None, axis=None
-):
+def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     qmin, qmax = code_range(bits, signed)
     check_quantizer("lsq", x, step, axis, "step")
-    n = tf.shape(rows(x, axis))[-1] if count is None else count
+    n = num_elements or tf.shape(rows(x, axis))[-1]
     n = tf.maximum(tf.cast(n, tf.float64), 1)
     g = tf.cast(1 / tf.sqrt(n * qmax), x.dtype)
-    return lsq_rule(x, step, offset, qmin, qmax, axis, g)
+    return lsq_rule(x, step, qmin, qmax, axis, g)
 
 
 # endregion
@@ -83,6 +75,8 @@ def lsq(
 
 # region layer
 class LSQ(tf.keras.layers.Layer):
+    observes = False  # the step is learned
+
     def __init__(
         self,
         bits: int = 4,
@@ -95,16 +89,21 @@ class LSQ(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         code_range(bits, signed)
         shape = () if axis is None else (num_channels,)
-        self.options = bits, signed, num_elements, axis
+        self.codes = Codes(bits, signed, axis)
+        self.num_elements = num_elements
         start = tf.keras.initializers.Constant(float("nan"))
         self.step = self.add_weight(shape, start, name="step")
 
     def start(self, x):
-        bits, signed, _, axis = self.options
-        self.step.assign(first_step(x, bits, signed, axis))
+        self.step.assign(first_step(x, self.codes))
+
+    def qparams(self):
+        step = self.step.value
+        return step, tf.zeros_like(step, dtype=tf.int32)
 
     def call(self, x):
-        return lsq(x, self.step.value, None, *self.options)
+        options = *self.codes[:3], self.num_elements
+        return lsq(x, self.step.value, *options)
 
 
 # endregion

@@ -1,4 +1,4 @@
-"""LSQPlus: a quantizer that learns its step and its offset.
+"""LSQPlus: LSQ for numbers that are not around 0: it learns an offset.
 
 u_i = (x_i - offset) inv, inv = 1 / step rounded once
 y_i = step round(clip(u_i, qmin, qmax)) + offset
@@ -6,7 +6,8 @@ y_i = step round(clip(u_i, qmin, qmax)) + offset
 Axes:   x any shape; C its size along axis, num_channels
 Params: step, offset () or, along axis, (C); start as NaN and as 0:
         start(x) sets step to 2 mean |x| / sqrt(qmax)
-Grads:  as lsq; the factor g applies to both, step and offset
+Grads:  x and step as lsq, of x - offset; offset receives g sum dy over
+        the numbers that are outside; g, as in lsq, applies to both
 Raises: TypeError, ValueError as lsq
 Ref:    Bhalgat et al. 2020, CVPRW, eq. 1 to 5
 """
@@ -14,8 +15,58 @@ Ref:    Bhalgat et al. 2020, CVPRW, eq. 1 to 5
 # region imports
 import tensorflow as tf
 
-from tf_impl.quantization.codes import code_range, first_step
-from tf_impl.quantization.lsq import lsq
+from tf_impl.quantization.codes import (
+    Codes,
+    along,
+    check_quantizer,
+    code_range,
+    rows,
+)
+from tf_impl.quantization.lsq import lsq_backward, lsq_forward
+from tf_impl.quantization.qparams import first_step
+
+# endregion
+
+
+# region gradient rule
+def lsq_plus_forward(x, step, offset, qmin, qmax):
+    return lsq_forward(x - offset, step, qmin, qmax) + offset
+
+
+def lsq_plus_backward(dy, x, step, offset, qmin, qmax):
+    dx, dstep = lsq_backward(dy, x - offset, step, qmin, qmax)
+    return dx, dstep, dy - dx
+
+
+def lsq_plus_rule(x, step, offset, qmin, qmax, axis, g):
+    @tf.custom_gradient
+    def rule(x, step, offset):
+        def backward(dy):
+            grads = lsq_plus_backward(dy, x, *wide, qmin, qmax)
+            dx, *terms = grads
+            sums = (tf.reduce_sum(rows(t, axis), -1) for t in terms)
+            return dx, *(total * g for total in sums)
+
+        wide = along(step, x, axis), along(offset, x, axis)
+        return lsq_plus_forward(x, *wide, qmin, qmax), backward
+
+    return rule(x, step, offset)
+
+
+# endregion
+
+
+# region function
+def lsq_plus(
+    x, step, offset, bits=4, signed=True, axis=None, num_elements=None
+):
+    qmin, qmax = code_range(bits, signed)
+    check_quantizer("lsq_plus", x, step, axis, "step")
+    n = num_elements or tf.shape(rows(x, axis))[-1]
+    n = tf.maximum(tf.cast(n, tf.float64), 1)
+    g = tf.cast(1 / tf.sqrt(n * qmax), x.dtype)
+    return lsq_plus_rule(x, step, offset, qmin, qmax, axis, g)
+
 
 # endregion
 
@@ -34,18 +85,19 @@ class LSQPlus(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         code_range(bits, signed)
         shape = () if axis is None else (num_channels,)
-        self.options = bits, signed, num_elements, axis
+        self.codes = Codes(bits, signed, axis)
+        self.num_elements = num_elements
         start = tf.keras.initializers.Constant(float("nan"))
         self.step = self.add_weight(shape, start, name="step")
         self.offset = self.add_weight(shape, "zeros", name="offset")
 
     def start(self, x):
-        bits, signed, _, axis = self.options
-        self.step.assign(first_step(x, bits, signed, axis))
+        self.step.assign(first_step(x, self.codes))
 
     def call(self, x):
-        pair = self.step.value, self.offset.value
-        return lsq(x, *pair, *self.options)
+        step, offset = self.step.value, self.offset.value
+        options = *self.codes[:3], self.num_elements
+        return lsq_plus(x, step, offset, *options)
 
 
 # endregion

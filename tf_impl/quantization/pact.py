@@ -1,4 +1,4 @@
-"""PACT: clip to a learned level, then quantize what is left.
+"""PACT: clip activations to a level that is learned, then quantize.
 
 step = alpha / L, L = 2^bits - 1; inv = 1 / step, each rounded once
 y_i = step * round(min(max(x_i, 0), alpha) inv), at most L steps
@@ -18,10 +18,11 @@ Ref:    Choi et al. 2018, arXiv 1805.06085, eq. 1 to 3
 import tensorflow as tf
 
 from tf_impl.quantization.codes import (
+    Codes,
     check_quantizer,
     code_range,
-    first_step,
 )
+from tf_impl.quantization.qparams import first_step
 
 # endregion
 
@@ -37,9 +38,9 @@ def pact_forward(x, alpha, levels):
 
 
 def pact_backward(dy, x, alpha):
-    nothing = tf.zeros_like(dy)
-    dx = tf.where((x >= 0) & (x < alpha), dy, nothing)
-    dalpha = tf.reduce_sum(tf.where(x >= alpha, dy, nothing))
+    zeros = tf.zeros_like(dy)
+    dx = tf.where((x >= 0) & (x < alpha), dy, zeros)
+    dalpha = tf.reduce_sum(tf.where(x >= alpha, dy, zeros))
     return dx, dalpha
 
 
@@ -69,26 +70,27 @@ def pact(x, alpha, bits: int = 4):
 
 # region layer
 class PACT(tf.keras.layers.Layer):
+    observes = False  # alpha is learned
+
     def __init__(
         self, bits: int = 4, alpha_init: float = 6.0, **kwargs
     ):
         super().__init__(**kwargs)
-        code_range(bits)
-        self.options = bits, False, None
+        self.codes = Codes(bits, signed=False)
+        self.levels = code_range(bits, signed=False)[1]
         start = tf.keras.initializers.Constant(alpha_init)
         self.alpha = self.add_weight((), start, name="alpha")
 
-    @property
-    def step(self):
-        return self.alpha * (1 / code_range(*self.options[:2])[1])
-
     def start(self, x):
-        levels = code_range(*self.options[:2])[1]
-        step = first_step(x, *self.options)
-        self.alpha.assign(step * levels)
+        step = first_step(x, self.codes)
+        self.alpha.assign(step * self.levels)
+
+    def qparams(self):
+        scale = self.alpha * (1 / self.levels)
+        return scale, tf.zeros_like(scale, dtype=tf.int32)
 
     def call(self, x):
-        return pact(x, self.alpha.value, self.options[0])
+        return pact(x, self.alpha.value, self.codes.bits)
 
 
 # endregion

@@ -1,14 +1,14 @@
-"""Prepare: a float model becomes one that learns with quantizers.
+"""Prepare: make a trained float model ready for training in few bits.
 
-prepare(model, config)  Linear and MultiHeadAttention layers become
-    QATLinear and QATMultiHeadAttention with the same numbers. config
-    maps patterns of their names, such as "*" or "blocks.*.mlp.*", to
-    options of QATLinear, or to None: stays as it is. Of the patterns
-    that fit, the last counts
+prepare(model, config)  every Linear, those inside other layers too,
+    becomes a QATLinear with the same weight and bias. config maps
+    patterns of their names, such as "*" or "blocks.*.mlp.*", to options
+    of QATLinear, or to None: stays as it is. Of the patterns that fit a
+    name, the last counts
 set_mode(model, mode)   "observe", "quantize" or "frozen", everywhere
 
-Both change the model and return it; a model that is one such layer,
-whose name is "", comes back as another
+Both change the model and return it; a model that is a Linear itself,
+whose name is "", comes back as a new layer
 
 Raises: ValueError for a pattern that fits no layer and an unknown mode
         TypeError, ValueError as QATLinear for its options
@@ -21,10 +21,8 @@ import fnmatch
 import tensorflow as tf
 
 from tf_impl.linear import Linear
-from tf_impl.multi_head_attention import MultiHeadAttention
-from tf_impl.qat_attention import QATMultiHeadAttention
 from tf_impl.quantization.qat_linear import QATLinear
-from tf_impl.quantization.qat_quantizer import see
+from tf_impl.quantization.quantizers import show
 
 MODES = ("observe", "quantize", "frozen")
 NESTED = tf.keras.layers.Layer, list
@@ -46,14 +44,17 @@ def find(model, kinds):
 def replace(model, name: str, layer):
     if not name:
         return layer
-    every, (head, _, last) = find(model, NESTED), name.rpartition(".")
-    parent, old = every[head], every[name]
+    parent, _, attribute = name.rpartition(".")
+    inside = find(model, NESTED)
+    parent, old = inside[parent], inside[name]
     tracker = getattr(parent, "tracker", None) or parent._tracker
     tracker.replace_tracked_value("layers", old, layer)
     if isinstance(parent, list):
-        parent[int(last)] = layer
+        parent[int(attribute)] = layer
     else:
-        setattr(parent, last, layer)  # keras 3.15.1: alone, it adds
+        setattr(
+            parent, attribute, layer
+        )  # keras 3.15.1: alone, it adds
     return model
 
 
@@ -63,35 +64,27 @@ def set_arrays(layer, **arrays):
             getattr(layer, name).assign(array)
 
 
-def twin(layer, options):
+def to_qat(layer, options):
+    shape = layer.weight.shape[::-1]
     options = options | dict(dtype=layer.dtype_policy)
-    if isinstance(layer, Linear):
-        shape = layer.weight.shape[::-1]
-        new = QATLinear(*shape, layer.bias is not None, **options)
-        set_arrays(new, weight=layer.weight, bias=layer.bias)
-        return new
-    bias, out = layer.qkv_bias, layer.out_weight
-    sizes = layer.qkv_weight.shape[1], layer.num_heads
-    parts = layer.num_kv_heads, bias is not None, out is not None
-    more = layer.causal, layer.attention
-    new = QATMultiHeadAttention(*sizes, *parts, *more, **options)
-    set_arrays(new.qkv, weight=layer.qkv_weight, bias=bias)
-    if out is not None:
-        set_arrays(new.out, weight=out, bias=layer.out_bias)
+    new = QATLinear(*shape, layer.bias is not None, **options)
+    set_arrays(new, weight=layer.weight, bias=layer.bias)
     return new
 
 
 def prepare(model, config):
-    found = find(model, (Linear, MultiHeadAttention))
+    found = find(model, Linear)
     for pattern in config:
         if not fnmatch.filter(found, pattern):
             want = f"one that fits {', '.join(found) or 'a Linear'}"
-            text = f"pattern expected {want}, got {pattern!r}"
-            raise ValueError(f"prepare: {text}")
+            raise ValueError(
+                f"prepare: pattern expected {want}, got {pattern!r}"
+            )
     for name, layer in found.items():
         fits = [p for p in config if fnmatch.fnmatchcase(name, p)]
         if fits and config[fits[-1]] is not None:
-            model = replace(model, name, twin(layer, config[fits[-1]]))
+            new = to_qat(layer, config[fits[-1]])
+            model = replace(model, name, new)
     return model
 
 
@@ -101,7 +94,7 @@ def set_mode(model, mode: str):
         raise ValueError(f"mode expected one of {want}, got {mode!r}")
     for layer in find(model, QATLinear).values():
         # what trained since the last call moved the weights
-        see(layer.weight_quantizer, layer.weight.value, layer.mode)
+        show(layer.weight_quantizer, layer.weight.value, layer.mode)
         layer.mode = mode
     return model
 

@@ -1,16 +1,17 @@
-"""QATLinear: a linear layer that learns to be one of whole numbers.
+"""QATLinear: a linear layer that trains with its quantization errors.
 
-y = grid_linear(input_quantizer(x), weight_quantizer(weight), bias)
-which Int8Linear gives as well, bit for bit
+x and weight pass through quantizers: quantization-aware training
+y = code_linear(input_quantizer(x), weight_quantizer(weight), bias)
+When it is trained, convert makes it an Int8Linear with the same y
 
 Axes:   I in_features, O out_features, ... any leading axes
 Params: weight (O, I), starts as glorot; bias (O), starts as zeros
-        those of the quantizers; the weight has a grid for each o
+        those of the quantizers; the weight has a scale for each o
 Kinds:  weight_quantizer absmax or lsq; input_quantizer any, of signed
         codes if input_signed; bits 2 to 8
 mode:   "observe" starts the quantizers, and y is that of linear
         "quantize" lets ranges move, "frozen" does not
-Raises: TypeError, ValueError as linear, grid_of and the quantizers
+Raises: TypeError, ValueError as linear and the quantizers
 Ref:    Jacob et al. 2018, CVPR, 3; Krishnamoorthi 2018, 1806.08342
 """
 
@@ -20,13 +21,32 @@ import tensorflow as tf
 from tf_impl.checks import check_input
 from tf_impl.glorot import glorot
 from tf_impl.linear import linear
-from tf_impl.quantization.code_linear import grid_linear
-from tf_impl.quantization.qat_quantizer import (
-    check_choice,
-    make_quantizer,
-    on_grid,
-    see,
-)
+from tf_impl.quantization.code_linear import code_linear
+from tf_impl.quantization.fake_quantize import fake_quantize
+from tf_impl.quantization.quantizers import make_quantizer, show
+
+# endregion
+
+
+# region function
+def on_codes(quantizer, x):
+    """x as its codes give it, and the scale of the codes."""
+    scale, zero_point = quantizer.qparams()
+    if quantizer.observes:  # so the qparams are computed once
+        codes = quantizer.codes
+        return fake_quantize(x, scale, zero_point, *codes), scale
+    return quantizer(x), scale
+
+
+def check_choice(weight_quantizer: str, *bits: int):
+    """A weight has codes around 0, and all codes fit into int8."""
+    if weight_quantizer not in ("absmax", "lsq"):
+        want, got = "absmax or lsq", repr(weight_quantizer)
+        raise ValueError(f"weight_quantizer expected {want}, got {got}")
+    for count in bits:
+        if count not in range(2, 9):
+            raise ValueError(f"bits expected 2 to 8, got {count!r}")
+
 
 # endregion
 
@@ -65,13 +85,13 @@ class QATLinear(tf.keras.layers.Layer):
     def call(self, x):
         check_input("QATLinear", x, "... I", I=self.weight.shape[1])
         weight = tf.convert_to_tensor(self.weight)
-        see(self.input_quantizer, x, self.mode)
-        see(self.weight_quantizer, weight, self.mode)
+        show(self.input_quantizer, x, self.mode)
+        show(self.weight_quantizer, weight, self.mode)
         if self.mode == "observe":
             return linear(x, weight, self.bias)
-        x, x_scale = on_grid(self.input_quantizer, x)
-        weight, w_scale = on_grid(self.weight_quantizer, weight)
-        return grid_linear(x, weight, self.bias, x_scale, w_scale)
+        x, x_scale = on_codes(self.input_quantizer, x)
+        weight, w_scale = on_codes(self.weight_quantizer, weight)
+        return code_linear(x, weight, self.bias, x_scale, w_scale)
 
 
 # endregion

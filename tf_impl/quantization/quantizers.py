@@ -1,29 +1,88 @@
-"""FakeQuantizer: fake_quantize on the grid of what was observed.
+"""Quantizers: one protocol for all that a layer may quantize with.
 
-y = fake_quantize(x, scale, zero_point, bits, signed, axis, symmetric),
-scale and zero_point of the grid that covers observer.bounds
+Each has codes, a Codes; start(x), to set range or step from x;
+qparams(), its scale and zero point; a call, for x as its codes give it;
+and observes: whether its range follows each batch, or is learned
+FakeQuantizer   fake_quantize, with the qparams of what it has observed
+make_quantizer  one by name: absmax, symmetric, from this batch alone;
+    min_max, affine, from all batches; moving_average, affine, momentum
+    1/16; percentile, the same of 99.9 percent; pact; lsq
+show            x to a quantizer: mode "observe" starts it, "quantize"
+    lets it observe, and "frozen" leaves it as it is
 
-Axes:   x any shape; C its size along observer.axis
-State:  observer.bounds
-Grads:  as fake_quantize: none through the range
-Raises: ValueError before start(x), which lets the observer see x
-        TypeError, ValueError as fake_quantize and observers
-Ref:    Jacob et al. 2018, CVPR, 3.1
+Grads:  as fake_quantize, pact, lsq: none through a range
+Raises: ValueError for another name, and before start(x)
+Ref:    Krishnamoorthi 2018, arXiv 1806.08342, 2 and 3
 """
 
 # region imports
+import math
+
 import tensorflow as tf
 
-from tf_impl.quantization.codes import code_range
+from tf_impl.quantization.codes import Codes, code_range
 from tf_impl.quantization.fake_quantize import fake_quantize
-from tf_impl.quantization.observers import MinMaxObserver
-from tf_impl.quantization.qparams import affine_grid, symmetric_grid
+from tf_impl.quantization.lsq import LSQ
+from tf_impl.quantization.observers import (
+    MinMaxObserver,
+    MovingAverageObserver,
+    PercentileObserver,
+)
+from tf_impl.quantization.pact import PACT
+from tf_impl.quantization.qparams import (
+    affine_qparams,
+    symmetric_qparams,
+)
+
+NAMES = "absmax, min_max, moving_average, percentile, pact, lsq"
+# endregion
+
+
+# region function
+def make_quantizer(
+    kind: str,
+    bits: int,
+    signed=True,
+    axis=None,
+    shape=(None,),
+    **kwargs,
+):
+    """shape: of x, where axis names one; lsq counts all its numbers, as
+    the paper does, also where each channel has a step of its own."""
+    along = (None, None) if axis is None else (axis, shape[axis])
+    count = None if axis is None else math.prod(shape)
+    if kind == "absmax":
+        last = MovingAverageObserver(1.0, *along, **kwargs)
+        return FakeQuantizer(last, bits, signed, True, **kwargs)
+    if kind == "min_max":
+        observer = MinMaxObserver(*along, **kwargs)
+        return FakeQuantizer(observer, bits, signed, **kwargs)
+    if kind == "moving_average":
+        average = MovingAverageObserver(1 / 16, *along, **kwargs)
+        return FakeQuantizer(average, bits, signed, **kwargs)
+    if kind == "percentile":
+        observer = PercentileObserver(99.9, 1 / 16, *along, **kwargs)
+        return FakeQuantizer(observer, bits, signed, **kwargs)
+    if kind == "pact" and axis is None:
+        return PACT(bits, **kwargs)
+    if kind == "lsq":
+        return LSQ(bits, signed, count, *along, **kwargs)
+    raise ValueError(f"quantizer expected one of {NAMES}, got {kind!r}")
+
+
+def show(quantizer, x, mode: str):
+    moves = mode == "quantize" and quantizer.observes
+    if moves or mode == "observe":
+        quantizer.start(x)
+
 
 # endregion
 
 
 # region layer
 class FakeQuantizer(tf.keras.layers.Layer):
+    observes = True
+
     def __init__(
         self,
         observer,
@@ -36,18 +95,17 @@ class FakeQuantizer(tf.keras.layers.Layer):
         self.built = True  # keras 3.15.1: observers are not called
         code_range(bits, signed, symmetric)
         self.observer, self.symmetric = observer, symmetric
-        self.options = bits, signed, observer.axis, symmetric
+        self.codes = Codes(bits, signed, observer.axis, symmetric)
 
     def start(self, x):
         self.observer.observe(x)
 
-    def grid(self):
-        make = symmetric_grid if self.symmetric else affine_grid
-        return make(self.observer.bounds.value, *self.options[:2])
+    def qparams(self):
+        make = symmetric_qparams if self.symmetric else affine_qparams
+        return make(self.observer.bounds.value, *self.codes[:2])
 
     def call(self, x):
-        scale, zero_point = self.grid()
-        return fake_quantize(x, scale, zero_point, *self.options)
+        return fake_quantize(x, *self.qparams(), *self.codes)
 
 
 # endregion
@@ -55,10 +113,7 @@ class FakeQuantizer(tf.keras.layers.Layer):
 
 # region try
 if __name__ == "__main__":
-    quantizer, x = (
-        FakeQuantizer(MinMaxObserver(), bits=3),
-        tf.ones((2,)),
-    )
+    quantizer = make_quantizer("moving_average", bits=3)
     quantizer.start(tf.linspace(-1.0, 2.0, 7))
-    print(quantizer.grid(), quantizer(x))
+    print(quantizer.qparams(), quantizer(tf.ones((2,))))
 # endregion

@@ -94,7 +94,7 @@ def test_the_same_codes(tmp_path, layer, options):
     assert len(seen) == len(order) == len(layers) >= 2
     for one, (before, codes, after) in zip(order, seen):
         before = torch.tensor(before)
-        assert np.array_equal(one.quantize(before).numpy(), codes)
+        assert np.array_equal(one.input_codes(before).numpy(), codes)
         assert np.array_equal(one(before).numpy(), after)
         assert len(np.unique(codes)) > 2
     if layer == "MLP":  # nothing between its layers is rounded elsewise
@@ -115,7 +115,7 @@ def test_ties_keep_their_codes(tmp_path):
     export.to_onnx(model, torch.tensor(x), tmp_path / "model.onnx")
     _, seen = onnx_values(tmp_path / "model.onnx", x)
     assert np.array_equal(
-        seen[0][1], layer.quantize(torch.tensor(x)).numpy()
+        seen[0][1], layer.input_codes(torch.tensor(x)).numpy()
     )
     divided = np.round(x / np.float32(scale)) + zero
     divided = np.clip(divided, -128, 127)

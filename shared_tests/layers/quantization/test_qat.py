@@ -309,7 +309,7 @@ def test_prepared_is_converted_linear(
         y = array(called(layer, "frozen", tensor(x)))
         whole = convert(layer)
         q, total, value = numpy_linear(layer, array, page, x)
-        found = [array(whole.quantize(tensor(x)))]
+        found = [array(whole.input_codes(tensor(x)))]
         found += [array(whole.total(tensor(x)))]
         found += [array(whole(tensor(x)))]
         assert found[0].dtype == np.int8 and found[1].dtype == np.int32
