@@ -28,11 +28,11 @@ mxnet :: conv.py :: y = widen(y) + np.reshape(widen(bias), (-1, 1, 1)) :: widen(
 mxnet :: conv.py :: y = widen(y) + np.reshape(widen(bias), (-1, 1, 1)) :: widen(y) -> y :: MXNet promotes to the wider dtype
 pytorch :: conv.py :: y = widen(y) + torch.reshape(widen(bias), (-1, 1, 1)) :: widen(bias) -> bias :: PyTorch promotes to the wider dtype
 pytorch :: conv.py :: y = widen(y) + torch.reshape(widen(bias), (-1, 1, 1)) :: widen(y) -> y :: PyTorch promotes to the wider dtype
-pytorch :: quantization/fake_quantize.py :: dscale = torch.zeros_like(ctx.saved_tensors[1]) :: 1 -> 0 :: PyTorch sums a gradient to the shape of its input
+pytorch :: quantization/fake_quantize.py :: dscale = torch.zeros_like(saved[1]) :: 1 -> 0 :: PyTorch sums a gradient to the shape of its input
 mxnet :: quantization/fake_quantize.py :: zero_point = along(zero_point, x, axis).astype(x.dtype) :: along(zero_point, x, axis).astype(x.dtype) -> along(zero_point, x, axis) :: MXNet promotes to the wider dtype
 pytorch :: quantization/fake_quantize.py :: zero_point = along(zero_point, x, axis).to(x.dtype) :: along(zero_point, x, axis).to(x.dtype) -> along(zero_point, x, axis) :: PyTorch promotes to the wider dtype
-mxnet :: quantization/qparams.py :: nothing = np.zeros_like(bounds[0]) :: 0 -> 1 :: both rows of bounds have that shape
-pytorch :: quantization/qparams.py :: nothing = torch.zeros_like(bounds[0]) :: 0 -> 1 :: both rows of bounds have that shape
+mxnet :: quantization/qparams.py :: zero = np.zeros_like(bounds[0]) :: 0 -> 1 :: both rows of bounds have that shape
+pytorch :: quantization/qparams.py :: zero = torch.zeros_like(bounds[0]) :: 0 -> 1 :: both rows of bounds have that shape
 mxnet :: quantization/int8_linear.py :: return self.total(x).astype(x.dtype) * self.out_scale.data() :: self.total(x).astype(x.dtype) -> self.total(x) :: MXNet promotes to the wider dtype
 pytorch :: quantization/int8_linear.py :: return self.total(x).to(x.dtype) * self.out_scale :: self.total(x).to(x.dtype) -> self.total(x) :: PyTorch promotes to the wider dtype
 pytorch :: quantization/int8_linear.py :: self.register_buffer("scale", scale.detach().clone()) :: scale.detach() -> scale :: convert runs without gradients
@@ -43,7 +43,7 @@ mxnet :: quantization/observers.py :: if percent == 100: :: 100 -> 101 :: the la
 pytorch :: quantization/observers.py :: if percent == 100: :: 100 -> 101 :: the largest of the sorted numbers is the maximum
 mxnet :: quantization/pact.py :: code = np.clip(np.around(inside * inv), 0, levels) :: np.clip(np.around(inside * inv), 0, levels) -> np.around(inside * inv) :: inside is clipped too
 pytorch :: quantization/pact.py :: code = torch.clip(torch.round(inside * inv), 0, levels) :: torch.clip(torch.round(inside * inv), 0, levels) -> torch.round(inside * inv) :: inside is clipped too
-pytorch :: quantization/pact.py :: dalpha = torch.sum(torch.where(x >= alpha, dy, nothing)) :: torch.sum(torch.where(x >= alpha, dy, nothing)) -> torch.where(x >= alpha, dy, nothing) :: PyTorch sums a gradient to the shape of its input
+pytorch :: quantization/pact.py :: dalpha = torch.sum(torch.where(x >= alpha, dy, zeros)) :: torch.sum(torch.where(x >= alpha, dy, zeros)) -> torch.where(x >= alpha, dy, zeros) :: PyTorch sums a gradient to the shape of its input
 mxnet :: quantization/pact.py :: inside = np.minimum(np.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 :: the code is clipped too
 mxnet :: quantization/pact.py :: inside = np.minimum(np.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 / alpha :: the code is clipped too
 mxnet :: quantization/pact.py :: inside = np.minimum(np.maximum(x, 0 * alpha), alpha) :: np.maximum(x, 0 * alpha) -> x :: the code is clipped too
@@ -51,13 +51,11 @@ mxnet :: quantization/pact.py :: inside = np.minimum(np.maximum(x, 0 * alpha), a
 pytorch :: quantization/pact.py :: inside = torch.minimum(torch.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 / alpha :: 0 either way: alpha is positive, or NaN
 pytorch :: quantization/pact.py :: inside = torch.minimum(torch.maximum(x, 0 * alpha), alpha) :: torch.maximum(x, 0 * alpha) -> x :: the code is clipped too
 pytorch :: quantization/pact.py :: inside = torch.minimum(torch.maximum(x, 0 * alpha), alpha) :: torch.minimum(torch.maximum(x, 0 * alpha), alpha) -> torch.maximum(x, 0 * alpha) :: the code is clipped too
-pytorch :: quantization/pact.py :: levels = code_range(*self.options[:2])[1] :: 2 -> 3 :: the third option is None, not narrow
-pytorch :: quantization/pact.py :: return self.alpha * (1 / code_range(*self.options[:2])[1]) :: 2 -> 3 :: the third option is None, not narrow
-mxnet :: quantization/pact.py :: step = np.where(alpha > 0, step, step * np.nan) :: alpha > 0 -> alpha >= 0 :: nothing is compiled: a step that is not positive raises before
-mxnet :: quantization/pact.py :: step = np.where(alpha > 0, step, step * np.nan) :: np.where(alpha > 0, step, step * np.nan) -> step :: nothing is compiled: a step that is not positive raises before
-mxnet :: quantization/pact.py :: step = np.where(alpha > 0, step, step * np.nan) :: step * np.nan -> np.nan :: nothing is compiled: a step that is not positive raises before
-mxnet :: quantization/pact.py :: step = np.where(alpha > 0, step, step * np.nan) :: step * np.nan -> step :: nothing is compiled: a step that is not positive raises before
-mxnet :: quantization/pact.py :: step = np.where(alpha > 0, step, step * np.nan) :: step * np.nan -> step / np.nan :: nothing is compiled: a step that is not positive raises before
+mxnet :: quantization/pact.py :: step = np.where(alpha > 0, step, step * np.nan) :: alpha > 0 -> alpha >= 0 :: zeros is compiled: a step that is not positive raises before
+mxnet :: quantization/pact.py :: step = np.where(alpha > 0, step, step * np.nan) :: np.where(alpha > 0, step, step * np.nan) -> step :: zeros is compiled: a step that is not positive raises before
+mxnet :: quantization/pact.py :: step = np.where(alpha > 0, step, step * np.nan) :: step * np.nan -> np.nan :: zeros is compiled: a step that is not positive raises before
+mxnet :: quantization/pact.py :: step = np.where(alpha > 0, step, step * np.nan) :: step * np.nan -> step :: zeros is compiled: a step that is not positive raises before
+mxnet :: quantization/pact.py :: step = np.where(alpha > 0, step, step * np.nan) :: step * np.nan -> step / np.nan :: zeros is compiled: a step that is not positive raises before
 pytorch :: quantization/pact.py :: step = torch.where(alpha > 0, step, step * torch.nan) :: alpha > 0 -> alpha >= 0 :: a step of 0 gives NaN by itself, 0 times its infinite reciprocal
 pytorch :: quantization/pact.py :: step = torch.where(alpha > 0, step, step * torch.nan) :: step * torch.nan -> step / torch.nan :: NaN either way: only a compiled step that is not positive gets here
 pytorch :: quantization/pact.py :: step = torch.where(alpha > 0, step, step * torch.nan) :: step * torch.nan -> torch.nan :: NaN either way: only a compiled step that is not positive gets here
@@ -76,20 +74,19 @@ pytorch :: training.py :: stop = y.detach() :: y.detach() -> y :: the loss does 
 mxnet :: training.py :: yield value.detach() :: value.detach() -> value :: the same number; the graph is freed a step later
 pytorch :: training.py :: yield value.detach() :: value.detach() -> value :: the same number; the graph is freed a step later
 mxnet :: fourier.py :: few = [p for p in range(2, RADIX + 1) if length % p == 0] :: length % p -> length * p :: another factor of the same length
-mxnet :: quantization/lsq.py :: inv = 1 / np.where(step > 0, step, step * np.nan) :: np.where(step > 0, step, step * np.nan) -> step :: nothing is compiled: a step that is not positive raises before
-mxnet :: quantization/lsq.py :: inv = 1 / np.where(step > 0, step, step * np.nan) :: step * np.nan -> np.nan :: nothing is compiled: a step that is not positive raises before
+mxnet :: quantization/qparams.py :: return 1 / np.where(step > 0, step, step * np.nan) :: np.where(step > 0, step, step * np.nan) -> step :: nothing is compiled: a step that is not positive raises before
+mxnet :: quantization/qparams.py :: return 1 / np.where(step > 0, step, step * np.nan) :: step * np.nan -> np.nan :: nothing is compiled: a step that is not positive raises before
 mxnet :: fourier.py :: few = [p for p in range(2, RADIX + 1) if length % p == 0] :: RADIX + 1 -> 1 :: another factor of the same length
 mxnet :: fourier.py :: return few[-1] if few else next(more, length) :: 1 -> 0 :: another factor of the same length
 mxnet :: fourier.py :: few = [p for p in range(2, RADIX + 1) if length % p == 0] :: 1 -> 0 :: another factor of the same length
-mxnet :: quantization/lsq.py :: inv = 1 / np.where(step > 0, step, step * np.nan) :: step > 0 -> step >= 0 :: nothing is compiled: a step that is not positive raises before
+mxnet :: quantization/qparams.py :: return 1 / np.where(step > 0, step, step * np.nan) :: step > 0 -> step >= 0 :: nothing is compiled: a step that is not positive raises before
 mxnet :: fourier.py :: few = [p for p in range(2, RADIX + 1) if length % p == 0] :: RADIX + 1 -> RADIX :: another factor of the same length
 mxnet :: fourier.py :: @functools.lru_cache(maxsize=64) :: 64 -> 65 :: how many bases are kept
-mxnet :: quantization/lsq.py :: inv = 1 / np.where(step > 0, step, step * np.nan) :: step * np.nan -> step / np.nan :: nothing is compiled: a step that is not positive raises before
-mxnet :: quantization/lsq.py :: inv = 1 / np.where(step > 0, step, step * np.nan) :: step * np.nan -> step :: nothing is compiled: a step that is not positive raises before
+mxnet :: quantization/qparams.py :: return 1 / np.where(step > 0, step, step * np.nan) :: step * np.nan -> step / np.nan :: nothing is compiled: a step that is not positive raises before
+mxnet :: quantization/qparams.py :: return 1 / np.where(step > 0, step, step * np.nan) :: step * np.nan -> step :: nothing is compiled: a step that is not positive raises before
 mxnet :: fourier.py :: few = [p for p in range(2, RADIX + 1) if length % p == 0] :: RADIX + 1 -> RADIX - 1 :: another factor of the same length
 mxnet :: fourier.py :: few = [p for p in range(2, RADIX + 1) if length % p == 0] :: 2 -> 3 :: another factor of the same length
 jax :: quantization/fake_quantize.py :: inv = 1 / scale :: divides by the scale :: XLA multiplies by the reciprocal on a CPU: docs/deviations.md, scalar_division
-tf :: quantization/pact.py :: levels = code_range(*self.options[:2])[1] :: 2 -> 3 :: the third option is None, not narrow
 tf :: quantization/pact.py :: inside = tf.minimum(tf.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 :: the code is clipped too
 tf :: conv.py :: return cast_like(shift / tf.sqrt(var + eps), weight) :: cast_like(shift / tf.sqrt(var + eps), weight) -> shift / tf.sqrt(var + eps) :: one rounding less in low precision
 tf :: quantization/pact.py :: inside = tf.minimum(tf.maximum(x, 0 * alpha), alpha) :: tf.minimum(tf.maximum(x, 0 * alpha), alpha) -> tf.maximum(x, 0 * alpha) :: the code is clipped too
@@ -102,16 +99,15 @@ tf :: attention_blocks.py :: shape = (-1, k.shape[1], keys + extra, width) :: 1 
 tf :: quantization/pact.py :: step = tf.where(alpha > 0, step, step * float("nan")) :: step * float('nan') -> float('nan') :: NaN either way: only a compiled step that is not positive gets here
 tf :: attention_tiled.py :: dy = tf.stop_gradient(dy) :: tf.stop_gradient(dy) -> dy :: tf.custom_gradient replaces the gradient of all that is inside
 tf :: centered.py :: wide = widen(x) :: widen(x) -> x :: one rounding more in low precision, which the budget allows
-tf :: quantization/qparams.py :: nothing = tf.zeros_like(bounds[0]) :: 0 -> 1 :: both rows of bounds have that shape
+tf :: quantization/qparams.py :: zero = tf.zeros_like(bounds[0]) :: 0 -> 1 :: both rows of bounds have that shape
 tf :: quantization/pact.py :: step = tf.where(alpha > 0, step, step * float("nan")) :: alpha > 0 -> alpha >= 0 :: a step of 0 gives NaN by itself, 0 times its infinite reciprocal
 tf :: training.py :: return p - lr * v, (v, state[1]) :: 1 -> 0 :: momentum has one array; the other is not read
-tf :: quantization/pact.py :: return self.alpha * (1 / code_range(*self.options[:2])[1]) :: 2 -> 3 :: the third option is None, not narrow
 tf :: quantization/pact.py :: inside = tf.minimum(tf.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 / alpha :: 0 either way: alpha is positive, or NaN
 tf :: quantization/observers.py :: if percent == 100: :: 100 -> 101 :: the largest of the sorted numbers is the maximum
-tf :: quantization/lsq.py :: inv = 1 / tf.where(step > 0, step, step * float("nan")) :: step * float('nan') -> float('nan') :: NaN either way: only a compiled step that is not positive gets here
+tf :: quantization/qparams.py :: return 1 / tf.where(step > 0, step, step * float("nan")) :: step * float('nan') -> float('nan') :: NaN either way: only a compiled step that is not positive gets here
 tf :: quantization/pact.py :: inside = tf.minimum(tf.maximum(x, 0 * alpha), alpha) :: tf.maximum(x, 0 * alpha) -> x :: the code is clipped too
 tf :: quantization/int8_linear.py :: return tf.cast(self.total(x), x.dtype) * self.out_scale :: tf.cast(self.total(x), x.dtype) -> self.total(x) :: Keras multiplies whole numbers in the dtype of its variable
-tf :: quantization/lsq.py :: inv = 1 / tf.where(step > 0, step, step * float("nan")) :: step * float('nan') -> step / float('nan') :: NaN either way: only a compiled step that is not positive gets here
+tf :: quantization/qparams.py :: return 1 / tf.where(step > 0, step, step * float("nan")) :: step * float('nan') -> step / float('nan') :: NaN either way: only a compiled step that is not positive gets here
 tf :: quantization/pact.py :: step = tf.where(alpha > 0, step, step * float("nan")) :: step * float('nan') -> step / float('nan') :: NaN either way: only a compiled step that is not positive gets here
 tf :: training.py :: @tf.function(autograph=False) :: False -> True :: nothing in it branches on a tensor
 tf :: quantization/observers.py :: rank = tf.cast(tf.math.ceil(percent / 100 * size), tf.int32) :: tf.int32 -> tf.int64 :: an index either way
@@ -138,15 +134,12 @@ jax :: quantization/observers.py :: x = rows(jax.lax.stop_gradient(x), axis) :: 
 jax :: quantization/pact.py :: inside = jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 :: the code is clipped too
 jax :: quantization/int8_linear.py :: return self.total(x).astype(x.dtype) * self.out_scale[...] :: self.total(x).astype(x.dtype) -> self.total(x) :: JAX promotes to the wider dtype
 jax :: conv.py :: y = widen(y) + jnp.reshape(widen(bias), (-1, 1, 1)) :: widen(y) -> y :: JAX promotes to the wider dtype
-jax :: quantization/pact.py :: levels = code_range(*self.options[:2])[1] :: 2 -> 3 :: the third option is None, not narrow
 jax :: quantization/pact.py :: step = jnp.where(alpha > 0, step, step * jnp.nan) :: step * jnp.nan -> step / jnp.nan :: NaN either way: only a compiled step that is not positive gets here
 jax :: attention_tiled.py :: q, k, v, attn_mask=None, causal=False, scale=None, block_size=128 :: 128 -> 129 :: blocks change the order of a sum, no more
 jax :: conv.py :: least = weight.shape[2] - 2 * padding :: 2 -> 3 at 21 :: the kernel is square
 jax :: quantization/fake_quantize.py :: zero_point = along(zero_point, x, axis).astype(x.dtype) :: along(zero_point, x, axis).astype(x.dtype) -> along(zero_point, x, axis) :: JAX promotes to the wider dtype
-jax :: quantization/pact.py :: return self.alpha * (1 / code_range(*self.options[:2])[1]) :: 2 -> 3 :: the third option is None, not narrow
 pytorch :: conv.py :: least = weight.shape[2] - 2 * padding :: 2 -> 3 at 21 :: the kernel is square
 mxnet :: conv.py :: least = weight.shape[2] - 2 * padding :: 2 -> 3 at 21 :: the kernel is square
-mxnet :: quantization/pact.py :: levels = code_range(*self.options[:2])[1] :: 2 -> 3 :: the third option is None, not narrow
 mxnet :: fourier.py :: more = (p for p in range(2, length) if length % p == 0) :: length % p -> length * p :: another factor of the same length
 mxnet :: fourier.py :: inner = [im[..., 1 : (length + 1) // 2]] if length > 2 else [] :: length > 2 -> length >= 2 :: of two, the inner part is empty
 mxnet :: quantization/observers.py :: x = rows(x.detach(), axis) :: x.detach() -> x :: what is written into an array has no gradient

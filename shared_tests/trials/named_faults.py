@@ -128,10 +128,10 @@ SAMPLE = (
 )
 MOMENTUM = "v = DECAY * state[0] + {}\n    return p - {}, (v, state[1])"
 LSQ_FACTOR = by(
-    "(max(n, 1) * qmax) ** -0.5",
-    "(max(n, 1) * qmax) ** -0.5",
+    "(n * qmax) ** -0.5",
+    "(n * qmax) ** -0.5",
     "1 / tf.sqrt(n * qmax)",
-    "1 / np.sqrt(max(n, 1) * qmax)",
+    "1 / np.sqrt(n * qmax)",
 )
 CONJUGATE = by(
     ("torch.fft.rfft(x))", "torch.fft.rfft(x).conj().resolve_conj())"),
@@ -435,10 +435,10 @@ FAULTS = (
         "0 need not be in the range",
         "quantization/qparams.py",
         by(
-            "low = torch.minimum(bounds[0], nothing)",
+            "low = torch.minimum(bounds[0], zero)",
             "low, high = jnp.minimum(low, 0), ",
-            "low = tf.minimum(bounds[0], nothing)",
-            "low = np.minimum(bounds[0], nothing)",
+            "low = tf.minimum(bounds[0], zero)",
+            "low = np.minimum(bounds[0], zero)",
         ),
         by(
             "low = bounds[0]",
