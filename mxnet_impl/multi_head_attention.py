@@ -56,10 +56,10 @@ class MultiHeadAttention(nn.Block):
         rows, columns = self.qkv.weight.shape
         check_input("MultiHeadAttention", x, "B N C", C=columns)
         h, g = self.num_heads, self.num_kv_heads
-        if 0 in x.shape:
-            own = (p.data() for p in self.collect_params().values())
-            return empty_result(x.shape, x, *own)
         x = self.qkv(x)
+        if 0 in x.shape:
+            y = empty_result((*x.shape[:2], columns), x)
+            return y if self.out is None else self.out(y)
         shape = (-1, x.shape[1], h + 2 * g, rows // (h + 2 * g))
         x = np.reshape(x, shape)  # B N H+2G D
         x = np.swapaxes(x, 1, 2)  # B H+2G N D
