@@ -48,14 +48,14 @@ def lsq_backward(dy, x, step, qmin, qmax):
 
 class LSQRule(Function):
     def forward(self, x, step):
-        qmin, qmax, axis, _ = self.options
-        step = along(step, x, axis)
         self.save_for_backward(x, step)
-        return lsq_forward(x, step, qmin, qmax)
+        qmin, qmax, axis, _ = self.options
+        return lsq_forward(x, along(step, x, axis), qmin, qmax)
 
     def backward(self, dy):
         x, step = self.saved_tensors
         qmin, qmax, axis, g = self.options
+        step = along(step, x, axis)
         dx, terms = lsq_backward(dy, x, step, qmin, qmax)
         return dx, np.sum(rows(terms, axis), axis=-1) * g
 

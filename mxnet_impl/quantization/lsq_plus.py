@@ -42,14 +42,15 @@ def lsq_plus_backward(dy, x, step, offset, qmin, qmax):
 
 class LSQPlusRule(Function):
     def forward(self, x, step, offset):
+        self.save_for_backward(x, step, offset)
         qmin, qmax, axis, _ = self.options
         step, offset = along(step, x, axis), along(offset, x, axis)
-        self.save_for_backward(x, step, offset)
         return lsq_plus_forward(x, step, offset, qmin, qmax)
 
     def backward(self, dy):
         x, step, offset = self.saved_tensors
         qmin, qmax, axis, g = self.options
+        step, offset = along(step, x, axis), along(offset, x, axis)
         grads = lsq_plus_backward(dy, x, step, offset, qmin, qmax)
         dx, *terms = grads
         return dx, *(np.sum(rows(t, axis), axis=-1) * g for t in terms)
