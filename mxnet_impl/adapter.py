@@ -84,7 +84,6 @@ def build(layer, config, params, precision="float32"):
         call = functools.partial(make, **config)
         return Built(layer, call, {}, precision)
     module = construct(layer, config)
-    module.initialize()  # init.Uniform has float32 only
     module.cast(PRECISIONS[precision])
     own = named_parameters(module)
     check_params(layer, list_parameters(module), params)
@@ -185,13 +184,14 @@ def takes_params(layer):
 def construct(layer, config):
     """The layer as it starts; prepared, if its name says so."""
     make = getattr(mxnet_impl, PREPARED.get(layer, layer))
-    config = resolve(config)
-    if layer not in PREPARED:
-        return make(**config)
     own = inspect.signature(make.__init__).parameters
-    options = {n: config.pop(n) for n in set(config) - set(own)}
+    config, options = resolve(config), {}
+    if layer in PREPARED:
+        options = {n: config.pop(n) for n in set(config) - set(own)}
     module = make(**config)
-    module.initialize()
+    module.initialize()  # init.Uniform has float32 only
+    if layer not in PREPARED:
+        return module
     return mxnet_impl.prepare(module, {"*": options})
 
 
