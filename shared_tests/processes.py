@@ -5,11 +5,9 @@
         child.line(seconds)            the next line of its answers
         child.block(seconds)           or bytes with their length in front
 
-Each call has its own deadline. While one side writes the other may
-write too: what comes during a send is kept. A child has a session of its
-own, so that what it has started ends with it. The child's side of it is
-`answers` and `read_block`. Standard library only: all environments
-import this.
+While one side writes the other may write too: what comes during a send
+is kept. A child has a session of its own, so that what it has started
+ends with it. Standard library only: all environments import this.
 """
 
 import contextlib
@@ -35,15 +33,12 @@ class Silent(Exception):
 
 
 class Ended(Exception):
-    """The process ended; the text is how, and the last line it said.
-
-    code: the exit status, or -N for signal N
-    signal: that signal's name, or None
-    said: the end of its standard error
-    """
+    """The process ended; the text is how, and the last line it said."""
 
     def __init__(self, code, said):
-        self.code, self.said, self.signal = code, said, None
+        self.code = code  # -N for signal N
+        self.said = said  # the end of its standard error
+        self.signal = None  # or its name
         how = f"exit status {code}"
         if code < 0:
             self.signal = signal.Signals(-code).name
@@ -58,10 +53,7 @@ def module(framework, name, *arguments):
 
 
 class Child:
-    """A process that takes messages and answers them.
-
-    log: the file for its standard error; a temporary one if None
-    """
+    """A process; log: the path that takes its standard error."""
 
     def __init__(self, command, folder=ROOT, env=None, log=None):
         self.came = bytearray()  # said, but not yet asked for
@@ -165,10 +157,7 @@ def block_size(came):
 
 @contextlib.contextmanager
 def answers():
-    """In the child: the real standard output, as a binary file.
-
-    Libraries may print; what they print goes to standard error.
-    """
+    """In the child: standard output; libraries print to the other."""
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)
         yield out
