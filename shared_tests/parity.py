@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import pathlib
-import signal
 import sys
 import time
 
@@ -27,10 +26,10 @@ from shared_tests.environments import (
     FRAMEWORKS,
     environment_error,
     last_line,
-    python_of,
 )
 from shared_tests.files import ROOT, write
 from shared_tests.fixture_files import FIXTURES
+from shared_tests.processes import Child, Ended, Silent, module
 from shared_tests.report import html, print_report, succeeded
 
 SCHEMA = 1
@@ -84,48 +83,44 @@ class Column:
 
 
 def run_command(framework, fixtures):
-    module = ("-m", "shared_tests.run", framework)
-    return (python_of(framework), *module, "--fixtures", fixtures)
+    arguments = framework, "--fixtures", fixtures
+    return module(framework, "shared_tests.run", *arguments)
 
 
 async def follow(column, command, log, show, stall=STALL_SECONDS):
     """Run one framework to its end, whatever that is."""
-    with open(log, "wb") as stderr:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            cwd=ROOT,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=stderr,
-            limit=2**24,
-        )
-    hung = False
+    child = Child(command, log=log)
     try:
-        while line := await asyncio.wait_for(
-            process.stdout.readline(), stall
-        ):
-            if line.endswith(b"\n"):  # else a crash cut it off
-                column.take(json.loads(line))
-                show(column)
-        code = await asyncio.wait_for(process.wait(), stall)
-    except TimeoutError:
-        hung, code = True, None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if hung or code or not column.finished:
+        error = await asyncio.to_thread(
+            listen, column, child, show, stall
+        )
+    except asyncio.CancelledError:
+        child.kill()  # then listen sees its end, and ends too
+        raise
+    if getattr(error, "code", None) != 0 or not column.finished:
         column.finished = False
-        column.error = column.error or ending(column, code, hung, log)
+        column.error = column.error or ending(column, error, log)
     show(column)
 
 
-def ending(column, code, hung, log):
-    if hung:
+def listen(column, child, show, stall):
+    """Take what a process reports; returns how that came to its end."""
+    with child:
+        try:
+            while True:
+                column.take(json.loads(child.line(stall)))
+                show(column)
+        except (Ended, Silent) as error:
+            return error
+
+
+def ending(column, error, log):
+    if isinstance(error, Silent):
         how = "no sign of life, so it was ended,"
-    elif code < 0:
-        how = f"stopped by {signal.Signals(-code).name}"
+    elif error.signal:
+        how = f"stopped by {error.signal}"
     else:
-        how = f"exit status {code}: {last_line(log)}"
+        how = f"exit status {error.code}: {last_line(log)}"
     return f"{how} while {column.doing}"
 
 

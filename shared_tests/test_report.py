@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 
 import pytest
@@ -201,6 +202,28 @@ def test_a_hung_run_is_ended(tmp_path):
     column = play(tmp_path, HELLO, START, end="time.sleep(60)", stall=1)
     assert "no sign of life" in column.status()["reason"]
     assert "Linear-basic" in column.status()["reason"]
+
+
+def test_an_interrupted_run_ends_its_processes(tmp_path):
+    """They have sessions of their own, which Ctrl-C does not reach."""
+    code = "import os, time; print(os.getpid(), flush=True)"
+    command = sys.executable, "-c", f"{code}; time.sleep(60)"
+    column, said = Column("mxnet"), []
+    column.take = said.append  # the number alone is JSON
+
+    async def interrupted():
+        run = asyncio.create_task(
+            follow(column, command, tmp_path / "log", lambda _: None)
+        )
+        while not said:
+            await asyncio.sleep(0.05)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+    asyncio.run(interrupted())
+    with pytest.raises(ProcessLookupError):
+        os.kill(said[0], 0)
 
 
 def test_what_a_framework_says_itself_comes_first(tmp_path):

@@ -15,7 +15,6 @@ input and parameter are judged against the rounding error to expect
 
 import argparse
 import pathlib
-import subprocess
 import sys
 from typing import NamedTuple
 
@@ -25,10 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 from shared_tests import budget
-from shared_tests.environments import environment_error, python_of
-from shared_tests.files import ROOT
+from shared_tests.environments import environment_error
 from shared_tests.live.check_port import RUNS, load_module
-from shared_tests.live.server import LENGTH, pack, unpack
+from shared_tests.live.server import pack, unpack
+from shared_tests.processes import Child, Ended, Silent, module
 from shared_tests.verdict import UNIT_ROUNDOFF, judge, ratio
 from shared_tests.verdict import budget as allowed
 
@@ -127,24 +126,18 @@ def run_torch(module, inputs, cotangent=None):
 def run_port(framework, port, params, inputs, cotangent):
     arrays = {f"param.{n}": p for n, p in params.items()}
     arrays |= {f"in.{n}": x for n, x in inputs.items()}
-    module = ("-m", "shared_tests.live.check_port", framework)
+    arrays["cotangent.y"] = cotangent
+    command = module(
+        framework,
+        "shared_tests.live.check_port",
+        *(framework, port.resolve()),
+    )
     try:
-        done = subprocess.run(
-            [python_of(framework), *module, port.resolve()],
-            cwd=ROOT,
-            input=pack({}, arrays | {"cotangent.y": cotangent}),
-            capture_output=True,
-            timeout=SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        text = f"no answer in {SECONDS} seconds"
-        raise CheckError(f"{port.name}: {text}") from None
-    if not done.stdout:
-        lines = done.stderr.decode(errors="replace").split("\n")
-        last = [line for line in lines if line.strip()][-1:]
-        text = f"exit status {done.returncode}: {' '.join(last)}"
-        raise CheckError(f"{port.name}: {text}")
-    message, results = unpack(done.stdout[LENGTH.size :])
+        with Child(command) as child:
+            child.send(pack({}, arrays), SECONDS)
+            message, results = unpack(child.block(SECONDS))
+    except (Ended, Silent) as error:
+        raise CheckError(f"{port.name}: {error}") from None
     if message:
         raise CheckError(f"{port.name}: {message['error']}")
     return results

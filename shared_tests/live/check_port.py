@@ -2,19 +2,19 @@
 
 .venv/<fw>/bin/python -m shared_tests.live.check_port <fw> path/to/<fw>_port.py
 
-Reads one message of worker.py with arrays param.<name>, in.<name> and
+Reads one message of server.py with arrays param.<name>, in.<name> and
 cotangent.y, and answers with out.y and grad.<name>, or {"error": text}.
 """
 
 import importlib.util
 import inspect
-import os
 import pathlib
 import sys
 
 import numpy as np
 
-from shared_tests.live.server import LENGTH, pack, unpack
+from shared_tests.live.server import pack, unpack
+from shared_tests.processes import answers, read_block
 from shared_tests.run import group
 
 
@@ -121,11 +121,9 @@ def answer(framework, path, data):
 
 def main():
     framework, path = sys.argv[1:]
-    # libraries may print: only the answer may reach the real stdout
-    with os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)
-        data = sys.stdin.buffer.read()[LENGTH.size :]
-        answers.write(pack(*answer(framework, path, data)))
+    with answers() as out:
+        data = read_block(sys.stdin.buffer)
+        out.write(pack(*answer(framework, path, data)))
 
 
 if __name__ == "__main__":

@@ -11,23 +11,13 @@ Verdicts are those of verdict.judge. Runs in the PyTorch environment,
 which computes the references.
 """
 
-import contextlib
-import os
-import select
-import signal
-import subprocess
-import tempfile
-import time
 from typing import NamedTuple
 
-from shared_tests.environments import (
-    ONE_THREAD,
-    environment_error,
-    python_of,
-)
+from shared_tests.environments import environment_error
 from shared_tests.files import ROOT
-from shared_tests.live.server import LENGTH, pack, unpack
+from shared_tests.live.server import pack, unpack
 from shared_tests.make_fixtures import reference
+from shared_tests.processes import Child, Ended, Silent, module
 
 __all__ = ["Request", "Worker", "ask_all", "reference"]
 
@@ -43,10 +33,6 @@ class Request(NamedTuple):
     cotangents: dict
     precision: str = "float32"
     compiled: bool = False
-
-
-class Hang(Exception):
-    """Nothing came in time."""
 
 
 class Worker:
@@ -71,27 +57,16 @@ class Worker:
         error = environment_error(self.framework)
         if error:
             raise FileNotFoundError(f"{error}: run `make environments`")
-        python = python_of(self.framework)
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115
-        self.process = subprocess.Popen(
-            [python, "-m", "shared_tests.live.server", self.framework],
-            cwd=self.root,
-            env=ONE_THREAD | os.environ,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            start_new_session=True,  # its children end with it
+        command = module(
+            self.framework, "shared_tests.live.server", self.framework
         )
-        os.set_blocking(self.process.stdin.fileno(), False)
+        self.child = Child(command, self.root)
         self.ready = False
 
     def stop(self):
-        with contextlib.suppress(ProcessLookupError):  # it has ended
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.log.close()
+        if self.child:
+            self.child.stop()
+        self.child = None
 
     def ask(self, request, timeout=ANSWER_SECONDS):
         """The arrays of one request, or a finding."""
@@ -99,7 +74,7 @@ class Worker:
 
     def send(self, request):
         """Ask without waiting; returns a finding if that fails, or None."""
-        if self.log.closed:
+        if not self.child:
             self.start()
         arrays = {
             f"{kind}.{name}": array
@@ -116,7 +91,8 @@ class Worker:
             "precision": request.precision,
             "compiled": request.compiled,
         }
-        return self.guarded(self.write, pack(message, arrays))
+        data = pack(message, arrays)
+        return self.guarded(self.child.send, data, START_SECONDS)
 
     def receive(self, finding, timeout=ANSWER_SECONDS):
         """What became of a request that send() returned `finding` for."""
@@ -128,61 +104,21 @@ class Worker:
         """action's result, or what a dead or hung process comes to."""
         try:
             return action(*args)
-        except (EOFError, BrokenPipeError):
-            finding = self.crash()
-        except Hang as error:
+        except Ended as error:
+            finding = f"crash: {error}"
+        except Silent as error:
             finding = f"hang: {error}"
         self.stop()
         return finding
 
-    def crash(self):
-        try:
-            code = self.process.wait(ANSWER_SECONDS)
-        except subprocess.TimeoutExpired:
-            return "crash: it closed its output"
-        if code < 0:
-            text = f"signal {signal.Signals(-code).name}"
-        else:
-            text = f"exit status {code}"
-        self.log.seek(0)
-        lines = self.log.read().decode(errors="replace").split("\n")
-        last = [line.strip() for line in lines if line.strip()][-1:]
-        return ", ".join([f"crash: {text}", *last])
-
-    def write(self, data):
-        pipe, rest = self.process.stdin.fileno(), memoryview(data)
-        deadline = time.monotonic() + START_SECONDS
-        while rest:
-            left = max(0, deadline - time.monotonic())
-            if not select.select([], [pipe], [], left)[1]:
-                raise Hang(f"no request read in {START_SECONDS} s")
-            rest = rest[os.write(pipe, rest) :]
-
     def answer(self, timeout):
         if not self.ready:
-            self.read(START_SECONDS)
+            self.child.block(START_SECONDS)
             self.ready = True
-        message, arrays = unpack(self.read(timeout))
+        message, arrays = unpack(self.child.block(timeout))
         for kind, text in message.items():
             return f"{kind}: {text}"
         return arrays
-
-    def read(self, seconds):
-        deadline = time.monotonic() + seconds
-
-        def exactly(size):
-            data, pipe = bytearray(), self.process.stdout.fileno()
-            while len(data) < size:
-                left = max(0, deadline - time.monotonic())
-                if not select.select([pipe], [], [], left)[0]:
-                    raise Hang(f"no answer in {seconds} s")
-                part = os.read(pipe, size - len(data))
-                if not part:
-                    raise EOFError
-                data += part
-            return bytes(data)
-
-        return exactly(*LENGTH.unpack(exactly(LENGTH.size)))
 
 
 def ask_all(workers, request, timeout=ANSWER_SECONDS, meanwhile=None):

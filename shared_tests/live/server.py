@@ -16,16 +16,13 @@ NumPy and safetensors only, besides the framework.
 
 import importlib
 import json
-import os
-import struct
 import sys
 
 import numpy as np
 from safetensors.numpy import load, save
 
+from shared_tests.processes import LENGTH, answers, read_block
 from shared_tests.run import group
-
-LENGTH = struct.Struct("<Q")
 
 
 def pack(message, arrays=None):
@@ -77,19 +74,15 @@ def answer(adapter, data):
 
 
 def main():
-    # libraries may print: only answers may reach the real stdout
-    with os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)
+    with answers() as out:
 
         def send(message, arrays=None):
-            answers.write(pack(message, arrays))
-            answers.flush()
+            out.write(pack(message, arrays))
+            out.flush()
 
         adapter = importlib.import_module(f"{sys.argv[1]}_impl.adapter")
         send({"ready": True})
-        requests = sys.stdin.buffer
-        while head := requests.read(LENGTH.size):
-            data = requests.read(*LENGTH.unpack(head))
+        while data := read_block(sys.stdin.buffer):
             send(*answer(adapter, data))
 
 

@@ -10,10 +10,12 @@ import pytest
 
 from shared_tests.cases import CASES
 from shared_tests.environments import FRAMEWORKS
+from shared_tests.files import ROOT
 from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.live.client import Request, Worker, ask_all, reference
-from shared_tests.live.server import LENGTH, pack, unpack
+from shared_tests.live.server import pack, unpack
 from shared_tests.make_fixtures import compact
+from shared_tests.processes import LENGTH
 from shared_tests.run import group, precisions, sigmas
 from shared_tests.verdict import judge
 
@@ -95,7 +97,7 @@ def test_an_exception_is_a_finding(workers):
 def test_a_crash_is_a_finding(workers, stop, text):
     victim = workers[-1]  # MXNet starts fastest
     victim.ask(SCALED)
-    os.kill(victim.process.pid, stop)
+    os.kill(victim.child.process.pid, stop)
     first, second = ask_all([victim, workers[0]], SCALED)
     assert first.startswith(f"crash: {text}")
     assert same(second["out.y"], X)
@@ -105,16 +107,14 @@ def test_a_crash_is_a_finding(workers, stop, text):
 def test_a_hang_is_a_finding(workers):
     victim = workers[-1]
     victim.ask(SCALED)
-    os.kill(victim.process.pid, signal.SIGSTOP)
+    os.kill(victim.child.process.pid, signal.SIGSTOP)
     assert victim.ask(SCALED, timeout=0.5).startswith("hang: no")
     assert same(victim.ask(SCALED)["out.y"], X)
 
 
 def test_an_exit_is_a_finding(tmp_path):
     """A checkout without that framework: the import fails."""
-    (tmp_path / "shared_tests").symlink_to(
-        os.path.dirname(os.path.abspath(__file__))
-    )
+    (tmp_path / "shared_tests").symlink_to(ROOT / "shared_tests")
     with Worker("pytorch", tmp_path) as worker:
         finding = worker.ask(SCALED)
     assert finding.startswith("crash: exit status 1, ModuleNotFound")

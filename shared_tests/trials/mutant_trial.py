@@ -11,17 +11,16 @@ import json
 import math
 import os
 import pathlib
-import queue
 import shutil
 import subprocess
 import tempfile
-import threading
 import time
 from collections import Counter
 
 from shared_tests.cases import CASES
 from shared_tests.environments import FRAMEWORKS, test_files
 from shared_tests.files import ROOT, json_lines, sha256, write
+from shared_tests.processes import Child, Ended, Silent, module
 from shared_tests.side_by_side import pages
 from shared_tests.trials import mutate, named_faults
 from shared_tests.trials.equivalent_mutants import EQUIVALENT
@@ -40,7 +39,11 @@ NOT_ASKED = """test_environment.py live/test_check.py live/test_fuzz.py
     trials/test_mutants_in_small.py""".split()
 # has other tests in each framework, or enters pages that one has alone
 OWN = ("builtins/test_deviations.py", "layers/test_not_finite.py")
-NUMPY_THREADS = dict(OMP_NUM_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2")
+QUIET = dict(
+    PYTHONDONTWRITEBYTECODE="1",
+    KERAS_BACKEND="tensorflow",
+    TF_CPP_MIN_LOG_LEVEL="2",
+)
 
 
 class WorkerError(Exception):
@@ -73,67 +76,35 @@ def scratch(framework):
 class Worker:
     """A process in a framework's environment that tries faults."""
 
-    def __init__(self, framework, folder, python=None):
-        python = python or ROOT / ".venv" / framework / "bin" / "python"
+    def __init__(self, framework, folder):
         self.stall, self.at = STALL, "start"
-        environment = os.environ | NUMPY_THREADS
-        environment |= dict(
-            PYTHONDONTWRITEBYTECODE="1", KERAS_BACKEND="tensorflow"
+        command = module(
+            framework, "shared_tests.trials.mutant_worker", framework
         )
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115
-        self.process = subprocess.Popen(
-            [
-                python,
-                *("-m", "shared_tests.trials.mutant_worker", framework),
-            ],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-            start_new_session=True,
-        )
-        self.lines = queue.Queue()
-        threading.Thread(target=self.listen, daemon=True).start()
+        self.child = Child(command, folder, QUIET)
         self.answer()
 
-    def listen(self):
-        for line in self.process.stdout:
-            self.lines.put(json.loads(line))
-        self.lines.put(None)
-
     def ask(self, **order):
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        return self.answer()
+        return self.answer(f"{json.dumps(order)}\n".encode())
 
-    def answer(self):
-        while True:
-            try:
-                line = self.lines.get(timeout=self.stall)
-            except queue.Empty:
-                raise WorkerError(f"timeout in {self.at}") from None
-            if line is None:
-                self.process.wait()
-                code = self.process.returncode
-                text = f"exit {code} in {self.at}"
-                raise WorkerError(text, self.tail())
-            if "at" not in line:
-                return line
-            self.at = line["at"]
-
-    def tail(self):
-        self.log.seek(0)
-        return self.log.read()[-2000:].decode(errors="replace")
+    def answer(self, order=b""):
+        try:
+            self.child.send(order, self.stall)
+            while True:
+                line = json.loads(self.child.line(self.stall))
+                if "at" not in line:
+                    return line
+                self.at = line["at"]
+        except Silent:
+            self.close()
+            raise WorkerError(f"timeout in {self.at}") from None
+        except Ended as error:
+            self.close()
+            text = f"exit {error.code} in {self.at}"
+            raise WorkerError(text, error.said) from None
 
     def close(self):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, 9)
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.log.close()
+        self.child.stop()
 
 
 def every(framework):

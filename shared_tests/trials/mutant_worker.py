@@ -36,6 +36,7 @@ from shared_tests.cases import CASES
 from shared_tests.environments import environments_of
 from shared_tests.files import ROOT, write
 from shared_tests.fixture_files import read_fixture, read_manifest
+from shared_tests.processes import answers
 from shared_tests.run import computed, group, judge_run, precisions
 from shared_tests.trials import criteria
 
@@ -382,12 +383,11 @@ def answer(outcome, by, detail):
 def main():
     framework = sys.argv[1]
     trial = None
-    # libraries may print: only JSON lines may reach the real stdout
-    with os.fdopen(os.dup(1), "w") as out:
-        os.dup2(2, 1)
+    with answers() as out:
 
         def emit(**line):
-            print(json.dumps(line), file=out, flush=True)
+            out.write(json.dumps(line).encode() + b"\n")
+            out.flush()
 
         def say(what):
             emit(at=what)

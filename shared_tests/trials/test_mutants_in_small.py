@@ -6,7 +6,6 @@ drawn with a fixed seed. The rest is for `make mutants`.
 
 import random
 import re
-import sys
 
 import pytest
 
@@ -75,7 +74,7 @@ def trial(framework):
     """try_out(page, text): a process in a scratch copy, small cases."""
     near = mutant_trial.case_order(framework)
     with mutant_trial.scratch(framework) as folder:
-        worker = mutant_trial.Worker(framework, folder, sys.executable)
+        worker = mutant_trial.Worker(framework, folder)
 
         def try_out(page, text):
             cases = [name for name in near[page] if name in SMALL]

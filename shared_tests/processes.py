@@ -1,0 +1,169 @@
+"""Processes: a command in another environment, watched until it ends.
+
+    with Child(module("jax", "shared_tests.live.server", "jax")) as child:
+        child.send(data, seconds)      whole, or Ended, or Silent
+        child.line(seconds)            the next line of its answers
+        child.block(seconds)           or bytes with their length in front
+
+While one side writes the other may write too: what comes during a send
+is kept. A child has a session of its own, so that what it has started
+ends with it. Standard library only: all environments import this.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import struct
+import subprocess
+import time
+from tempfile import TemporaryFile
+
+from shared_tests.environments import ONE_THREAD, python_of
+from shared_tests.files import ROOT
+
+LENGTH = struct.Struct("<Q")  # in front of a block
+PART = 2**16  # bytes that a pipe holds
+TAIL = 2000  # characters of its errors that are kept
+GRACE = 60  # seconds to end, once a pipe is closed
+
+
+class Silent(Exception):
+    """The process runs, but did not do its part in time."""
+
+
+class Ended(Exception):
+    """The process ended; the text is how, and the last line it said."""
+
+    def __init__(self, code, said):
+        self.code = code  # -N for signal N
+        self.said = said  # the end of its standard error
+        self.signal = None  # or its name
+        how = f"exit status {code}"
+        if code < 0:
+            self.signal = signal.Signals(-code).name
+            how = f"signal {self.signal}"
+        last = said.rpartition("\n")[2].strip()
+        super().__init__(f"{how}, {last}" if last else how)
+
+
+def module(framework, name, *arguments):
+    """The command that runs a module in a framework's environment."""
+    return (python_of(framework), "-m", name, *arguments)
+
+
+class Child:
+    """A process; log: the path that takes its standard error."""
+
+    def __init__(self, command, folder=ROOT, env=None, log=None):
+        self.came = bytearray()  # said, but not yet asked for
+        self.log = open(log, "w+b") if log else TemporaryFile()  # noqa: SIM115
+        self.process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=ONE_THREAD | os.environ | (env or {}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            start_new_session=True,
+        )
+        self.sink = self.process.stdin.fileno()
+        self.source = self.process.stdout.fileno()
+        os.set_blocking(self.sink, False)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def kill(self):
+        """End it and all that it started; its reader sees the end."""
+        with contextlib.suppress(ProcessLookupError):  # all have ended
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def stop(self):
+        if not self.log.closed:
+            self.kill()
+            self.process.wait()
+            self.process.stdin.close()
+            self.process.stdout.close()
+            self.log.close()
+
+    def send(self, data, seconds):
+        deadline = time.monotonic() + seconds
+        rest = memoryview(data)
+        late = f"no request read in {seconds} s"
+        while rest:
+            if self.wait([self.sink], deadline, late):
+                try:
+                    rest = rest[os.write(self.sink, rest) :]
+                except BrokenPipeError:
+                    raise self.ending() from None
+
+    def line(self, seconds):
+        return self.message(line_size, seconds)
+
+    def block(self, seconds):
+        return self.message(block_size, seconds)[LENGTH.size :]
+
+    def message(self, size_of, seconds):
+        deadline = time.monotonic() + seconds
+        while not (size := size_of(self.came)):
+            self.wait([], deadline, f"no answer in {seconds} s")
+        data = bytes(self.came[:size])
+        del self.came[:size]
+        return data
+
+    def wait(self, sinks, deadline, late):
+        """Keep what it says; true if a sink takes data."""
+        left = max(0, deadline - time.monotonic())
+        says, takes, _ = select.select([self.source], sinks, [], left)
+        if says:
+            part = os.read(self.source, PART)
+            if not part:
+                raise self.ending()
+            self.came += part
+        elif not takes:
+            # what it started may hold its output open, though it ended
+            ended = self.process.poll() is not None
+            raise self.ending() if ended else Silent(late)
+        return takes
+
+    def ending(self):
+        """Ended; or Silent, where it runs on without its pipes."""
+        try:
+            code = self.process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            return Silent("no pipe is open, but it runs on")
+        self.kill()  # what it started must not write any more
+        self.log.seek(0)
+        text = self.log.read().decode(errors="replace")
+        return Ended(code, text.strip()[-TAIL:])
+
+
+def line_size(came):
+    """Bytes of the first line, 0 while it is not whole."""
+    return came.find(b"\n") + 1
+
+
+def block_size(came):
+    """The same for a block and its length."""
+    if len(came) < LENGTH.size:
+        return 0
+    size = LENGTH.size + LENGTH.unpack_from(came)[0]
+    return size if len(came) >= size else 0
+
+
+@contextlib.contextmanager
+def answers():
+    """In the child: standard output; libraries print to the other."""
+    with os.fdopen(os.dup(1), "wb") as out:
+        os.dup2(2, 1)
+        yield out
+
+
+def read_block(file):
+    """In the child: the next block; b"" after the last."""
+    head = file.read(LENGTH.size)
+    return file.read(*LENGTH.unpack(head)) if head else b""
