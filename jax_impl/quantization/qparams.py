@@ -67,7 +67,9 @@ def affine_qparams(bounds, bits: int = 8, signed: bool = True):
     qmin, qmax = code_range(bits, signed)
     check_bounds("affine_qparams", bounds)
     low, high = bounds
-    low, high = jnp.minimum(low, 0), jnp.maximum(high, 0)
+    zero = jnp.zeros_like(low)
+    low = jnp.minimum(low, zero)
+    high = jnp.maximum(high, zero)
     scale = nonzero((high - low) * (1 / (qmax - qmin)))
     inv = 1 / scale
     zero_point = qmin - jnp.round(low * inv)

@@ -60,9 +60,10 @@ def nonzero(scale):
 def affine_qparams(bounds, bits: int = 8, signed: bool = True):
     qmin, qmax = code_range(bits, signed)
     check_bounds("affine_qparams", bounds)
-    zero = np.zeros_like(bounds[0])
-    low = np.minimum(bounds[0], zero)
-    high = np.maximum(bounds[1], zero)
+    low, high = bounds
+    zero = np.zeros_like(low)
+    low = np.minimum(low, zero)
+    high = np.maximum(high, zero)
     scale = nonzero((high - low) * (1 / (qmax - qmin)))
     inv = 1 / scale
     zero_point = qmin - np.around(low * inv)
@@ -72,7 +73,8 @@ def affine_qparams(bounds, bits: int = 8, signed: bool = True):
 def symmetric_qparams(bounds, bits: int = 8, signed: bool = True):
     _, qmax = code_range(bits, signed)
     check_bounds("symmetric_qparams", bounds)
-    peak = np.maximum(-bounds[0], bounds[1])
+    low, high = bounds
+    peak = np.maximum(-low, high)
     scale = nonzero(peak * (1 / qmax))
     return scale, np.zeros_like(scale, dtype=np.int32)
 

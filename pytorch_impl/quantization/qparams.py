@@ -62,9 +62,10 @@ def nonzero(scale):
 def affine_qparams(bounds, bits: int = 8, signed: bool = True):
     qmin, qmax = code_range(bits, signed)
     check_bounds("affine_qparams", bounds)
-    zero = torch.zeros_like(bounds[0])
-    low = torch.minimum(bounds[0], zero)
-    high = torch.maximum(bounds[1], zero)
+    low, high = bounds
+    zero = torch.zeros_like(low)
+    low = torch.minimum(low, zero)
+    high = torch.maximum(high, zero)
     scale = nonzero((high - low) * (1 / (qmax - qmin)))
     inv = 1 / scale
     zero_point = qmin - torch.round(low * inv)
@@ -74,7 +75,8 @@ def affine_qparams(bounds, bits: int = 8, signed: bool = True):
 def symmetric_qparams(bounds, bits: int = 8, signed: bool = True):
     _, qmax = code_range(bits, signed)
     check_bounds("symmetric_qparams", bounds)
-    peak = torch.maximum(-bounds[0], bounds[1])
+    low, high = bounds
+    peak = torch.maximum(-low, high)
     scale = nonzero(peak * (1 / qmax))
     return scale, torch.zeros_like(scale, dtype=torch.int32)
 

@@ -31,8 +31,6 @@ pytorch :: conv.py :: y = widen(y) + torch.reshape(widen(bias), (-1, 1, 1)) :: w
 pytorch :: quantization/fake_quantize.py :: dscale = torch.zeros_like(saved[1]) :: 1 -> 0 :: PyTorch sums a gradient to the shape of its input
 mxnet :: quantization/fake_quantize.py :: zero_point = along(zero_point, x, axis).astype(x.dtype) :: along(zero_point, x, axis).astype(x.dtype) -> along(zero_point, x, axis) :: MXNet promotes to the wider dtype
 pytorch :: quantization/fake_quantize.py :: zero_point = along(zero_point, x, axis).to(x.dtype) :: along(zero_point, x, axis).to(x.dtype) -> along(zero_point, x, axis) :: PyTorch promotes to the wider dtype
-mxnet :: quantization/qparams.py :: zero = np.zeros_like(bounds[0]) :: 0 -> 1 :: both rows of bounds have that shape
-pytorch :: quantization/qparams.py :: zero = torch.zeros_like(bounds[0]) :: 0 -> 1 :: both rows of bounds have that shape
 mxnet :: quantization/int8_linear.py :: return self.total(x).astype(x.dtype) * self.out_scale.data() :: self.total(x).astype(x.dtype) -> self.total(x) :: MXNet promotes to the wider dtype
 pytorch :: quantization/int8_linear.py :: return self.total(x).to(x.dtype) * self.out_scale :: self.total(x).to(x.dtype) -> self.total(x) :: PyTorch promotes to the wider dtype
 pytorch :: quantization/int8_linear.py :: self.register_buffer("scale", scale.detach().clone()) :: scale.detach() -> scale :: convert runs without gradients
@@ -99,7 +97,6 @@ tf :: attention_blocks.py :: shape = (-1, k.shape[1], keys + extra, width) :: 1 
 tf :: quantization/pact.py :: step = tf.where(alpha > 0, step, step * float("nan")) :: step * float('nan') -> float('nan') :: NaN either way: only a compiled step that is not positive gets here
 tf :: attention_tiled.py :: dy = tf.stop_gradient(dy) :: tf.stop_gradient(dy) -> dy :: tf.custom_gradient replaces the gradient of all that is inside
 tf :: centered.py :: wide = widen(x) :: widen(x) -> x :: one rounding more in low precision, which the budget allows
-tf :: quantization/qparams.py :: zero = tf.zeros_like(bounds[0]) :: 0 -> 1 :: both rows of bounds have that shape
 tf :: quantization/pact.py :: step = tf.where(alpha > 0, step, step * float("nan")) :: alpha > 0 -> alpha >= 0 :: a step of 0 gives NaN by itself, 0 times its infinite reciprocal
 tf :: training.py :: return p - lr * v, (v, state[1]) :: 1 -> 0 :: momentum has one array; the other is not read
 tf :: quantization/pact.py :: inside = tf.minimum(tf.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 / alpha :: 0 either way: alpha is positive, or NaN

@@ -434,18 +434,8 @@ FAULTS = (
     Fault(
         "0 need not be in the range",
         "quantization/qparams.py",
-        by(
-            "low = torch.minimum(bounds[0], zero)",
-            "low, high = jnp.minimum(low, 0), ",
-            "low = tf.minimum(bounds[0], zero)",
-            "low = np.minimum(bounds[0], zero)",
-        ),
-        by(
-            "low = bounds[0]",
-            "low, high = low, ",
-            "low = bounds[0]",
-            "low = bounds[0]",
-        ),
+        "low = F.minimum(low, zero)",
+        "low = low",
         "Jacob et al. 2018, 3.1",
     ),
     Fault(

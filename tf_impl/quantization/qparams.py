@@ -65,10 +65,10 @@ def nonzero(scale):
 def affine_qparams(bounds, bits: int = 8, signed: bool = True):
     qmin, qmax = code_range(bits, signed)
     check_bounds("affine_qparams", bounds)
-    bounds = tf.unstack(bounds)  # each [0] takes ten times as long
-    zero = tf.zeros_like(bounds[0])
-    low = tf.minimum(bounds[0], zero)
-    high = tf.maximum(bounds[1], zero)
+    low, high = tf.unstack(bounds)  # bounds[0] takes ten times as long
+    zero = tf.zeros_like(low)
+    low = tf.minimum(low, zero)
+    high = tf.maximum(high, zero)
     scale = nonzero((high - low) * (1 / (qmax - qmin)))
     inv = 1 / scale
     zero_point = qmin - tf.round(low * inv)
@@ -78,8 +78,8 @@ def affine_qparams(bounds, bits: int = 8, signed: bool = True):
 def symmetric_qparams(bounds, bits: int = 8, signed: bool = True):
     _, qmax = code_range(bits, signed)
     check_bounds("symmetric_qparams", bounds)
-    bounds = tf.unstack(bounds)
-    peak = tf.maximum(-bounds[0], bounds[1])
+    low, high = tf.unstack(bounds)
+    peak = tf.maximum(-low, high)
     scale = nonzero(peak * (1 / qmax))
     return scale, tf.zeros_like(scale, dtype=tf.int32)
 
