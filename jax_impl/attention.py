@@ -1,14 +1,18 @@
-"""Attention: every query gets a weighted mean of the values.
+"""Attention: each query gets a weighted mean of the values.
 
-y_bhnd = sum_m w_bhnm v_bgmd,  g the group of h, H / G heads to each
-w_bhnm = softmax over m of scale * sum_d q_bhnd k_bgmd
-a key that is not allowed has w = 0; a query without any has y = 0
+Each query is compared with every key, and the softmax of these scores
+weighs the values. Where there are fewer key/value heads than query
+heads, H / G query heads in a row share one (grouped-query attention).
+
+score_bhnm = scale * sum_d q_bhnd k_bgmd, g the head that h shares
+w_bhnm = softmax over m of score_bhnm; 0 where attention is not allowed
+y_bhnd = sum_m w_bhnm v_bgmd; 0 for a query without any allowed key
 
 Axes:   B batch, N queries, M keys, H heads, G key/value heads, D width
         attn_mask (B, H, N, M) or broadcast to it, True = may attend
         causal: query n sees keys m <= n; scale: 1 / sqrt(D) if None
 Raises: TypeError, ValueError for dtypes and shapes that do not fit
-Ladder: attention, attention_tiled
+Ladder: attention, attention_tiled (the same in less memory)
 Ref:    Vaswani et al. 2017, NeurIPS, eq. 1; Ainslie et al. 2023, EMNLP
 """
 
@@ -35,19 +39,21 @@ def wide_heads(q, k, v, scale=None):
 
 def attention(q, k, v, attn_mask=None, causal=False, scale=None):
     check_attention("attention", q, k, v, attn_mask)
-    wide, k, v = wide_heads(q, k, v, scale)
-    s = jnp.einsum("bhnd,bhmd->bhnm", wide, k)  # B H N M
-    every = jnp.ones_like(s, dtype=bool)
-    allowed = every if attn_mask is None else attn_mask
+    scaled_q, k, v = wide_heads(q, k, v, scale)
+    scores = jnp.einsum("bhnd,bhmd->bhnm", scaled_q, k)  # B H N M
+    all_true = jnp.ones_like(scores, dtype=bool)
+    allowed = all_true if attn_mask is None else attn_mask
     if causal:
-        allowed = allowed & jnp.tril(every)
-    s = jnp.where(allowed, s, lowest_like(s))
-    stop = jax.lax.stop_gradient(s)
-    top = jnp.amax(stop, axis=3, keepdims=True)  # B H N 1
-    w = jnp.where(allowed, jnp.exp(s - top), jnp.zeros_like(s))
-    total = jnp.sum(w, axis=3, keepdims=True)  # B H N 1
-    w = w / jnp.where(total == 0, jnp.ones_like(total), total)
-    y = jnp.einsum("bhnm,bhmd->bhnd", w, v)
+        allowed = allowed & jnp.tril(all_true)
+    scores = jnp.where(allowed, scores, lowest_like(scores))
+    detached = jax.lax.stop_gradient(scores)
+    row_max = jnp.amax(detached, axis=3, keepdims=True)  # B H N 1
+    exps = jnp.exp(scores - row_max)
+    exps = jnp.where(allowed, exps, jnp.zeros_like(scores))
+    row_sum = jnp.sum(exps, axis=3, keepdims=True)  # B H N 1
+    ones = jnp.ones_like(row_sum)
+    weights = exps / jnp.where(row_sum == 0, ones, row_sum)
+    y = jnp.einsum("bhnm,bhmd->bhnd", weights, v)  # B H N D
     return cast_like(y, q)
 
 

@@ -1,15 +1,17 @@
-"""Attention by blocks of keys: the scan that each of its passes uses.
+"""Attention, block by block: one loop over the keys, for several uses.
 
-state, found_j = step(state, k_j, v_j, s_j, seen_j), one block of keys
-after the other, where s_bhnm = sum_d q_bhnd k_bhmd, and the lowest
-number where m is not seen; what was found is joined, key by key
+The N x M matrix of scores is never held at once. The loop takes a block
+of keys and values, computes its scores, and calls
+    state, new = step(state, k_block, v_block, scores, allowed)
+The state goes from block to block, and the last one is returned. new
+has num_outputs arrays (B, H, J, D), a row for each key of the block;
+they are returned joined, (B, H, M, D). A score that is not allowed is
+the lowest number there is.
 
-Axes:   B batch, H heads, N queries, M keys, D width
-        J keys in a block: size, or what is left
+Axes:   B batch, H heads (of q, k and v), N queries, M keys, D width
+        J keys in a block, at most size
         attn_mask (B, H, N, M) or broadcast to it, True = may attend
-        causal: query n sees keys m <= n
-Gives:  the last state, and `parts` arrays (B, H, M, D); a step finds as
-        many of (B, H, J, D)
+        causal: query n sees keys m <= n; q is scaled already
 Ref:    Rabe, Staats 2021, arXiv 2112.05682, fig. 1
 """
 
@@ -24,30 +26,35 @@ from jax_impl.precision import lowest_like
 
 # region function
 def scan_blocks(
-    step, state, q, k, v, attn_mask, causal, size, parts: int = 0
+    step, state, q, k, v, attn_mask, causal, size, num_outputs: int = 0
 ):
-    keys, n = k.shape[2], jnp.arange(q.shape[2])[:, None]
-    size = min(size, keys)
     if attn_mask is not None:
         shape = (*attn_mask.shape[:-1], k.shape[2])
         attn_mask = jnp.broadcast_to(attn_mask, shape)  # ... M
+    keys = k.shape[2]
+    size = min(size, keys)
+    n = jnp.arange(q.shape[2])[:, None]
 
-    def block(state, start):
+    def block_step(state, start):
         m = start + jnp.arange(size)
-        j = jnp.minimum(m, keys - 1)
-        kj, vj = k[:, :, j], v[:, :, j]  # B H J D
-        s = jnp.einsum("bhnd,bhjd->bhnj", q, kj)  # B H N J
-        every = jnp.broadcast_to(m < keys, s.shape)
-        seen = every if attn_mask is None else every & attn_mask[..., j]
-        seen = seen & (m <= n) if causal else seen
-        s = jnp.where(seen, s, lowest_like(s))
-        return step(state, kj, vj, s, seen)
+        block = jnp.minimum(m, keys - 1)
+        k_block = k[:, :, block]  # B H J D
+        v_block = v[:, :, block]  # B H J D
+        scores = jnp.einsum("bhnd,bhjd->bhnj", q, k_block)  # B H N J
+        allowed = jnp.broadcast_to(m < keys, scores.shape)
+        if attn_mask is not None:
+            allowed = allowed & attn_mask[..., block]
+        if causal:
+            allowed = allowed & (m <= n)
+        scores = jnp.where(allowed, scores, lowest_like(scores))
+        return step(state, k_block, v_block, scores, allowed)
 
     starts = jnp.arange(0, keys, size)
-    state, found = jax.lax.scan(block, state, starts)
-    joined = (jnp.moveaxis(x, 0, 2) for x in found)  # B H blocks J D
+    state, new = jax.lax.scan(block_step, state, starts)
+    outputs = [jnp.moveaxis(x, 0, 2) for x in new]  # B H blocks J D
     shape = (*k.shape[:2], len(starts) * size, k.shape[3])
-    return state, [jnp.reshape(x, shape)[:, :, :keys] for x in joined]
+    outputs = [jnp.reshape(x, shape)[:, :, :keys] for x in outputs]
+    return state, outputs
 
 
 # endregion
@@ -58,14 +65,14 @@ if __name__ == "__main__":
     k = jnp.linspace(0.0, 1.0, 40)
     q = k = v = jnp.reshape(k, (1, 2, 5, 4))  # B H N D
 
-    def highest(state, kj, vj, s, seen):
-        return jnp.maximum(state, jnp.amax(s, axis=3)), (kj,)
+    def max_step(state, k_block, v_block, scores, allowed):
+        return jnp.maximum(state, jnp.amax(scores, axis=3)), (k_block,)
 
-    state = lowest_like(q[..., 0])  # B H N
-    state, (k2,) = scan_blocks(
-        highest, state, q, k, v, None, causal=True, size=2, parts=1
+    row_max = lowest_like(q[..., 0])  # B H N
+    row_max, (joined,) = scan_blocks(
+        max_step, row_max, q, k, v, None, True, size=2, num_outputs=1
     )
-    print(state.shape, (k == k2).all())
+    print(row_max.shape, (k == joined).all())
 # endregion
 
 

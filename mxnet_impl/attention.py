@@ -1,14 +1,18 @@
-"""Attention: every query gets a weighted mean of the values.
+"""Attention: each query gets a weighted mean of the values.
 
-y_bhnd = sum_m w_bhnm v_bgmd,  g the group of h, H / G heads to each
-w_bhnm = softmax over m of scale * sum_d q_bhnd k_bgmd
-a key that is not allowed has w = 0; a query without any has y = 0
+Each query is compared with every key, and the softmax of these scores
+weighs the values. Where there are fewer key/value heads than query
+heads, H / G query heads in a row share one (grouped-query attention).
+
+score_bhnm = scale * sum_d q_bhnd k_bgmd, g the head that h shares
+w_bhnm = softmax over m of score_bhnm; 0 where attention is not allowed
+y_bhnd = sum_m w_bhnm v_bgmd; 0 for a query without any allowed key
 
 Axes:   B batch, N queries, M keys, H heads, G key/value heads, D width
         attn_mask (B, H, N, M) or broadcast to it, True = may attend
         causal: query n sees keys m <= n; scale: 1 / sqrt(D) if None
 Raises: TypeError, ValueError for dtypes and shapes that do not fit
-Ladder: attention, attention_tiled
+Ladder: attention, attention_tiled (the same in less memory)
 Ref:    Vaswani et al. 2017, NeurIPS, eq. 1; Ainslie et al. 2023, EMNLP
 """
 
@@ -37,19 +41,21 @@ def attention(q, k, v, attn_mask=None, causal=False, scale=None):
     check_attention("attention", q, k, v, attn_mask)
     if 0 in q.shape:
         return empty_result(q.shape, q, k, v)
-    wide, k, v = wide_heads(q, k, v, scale)
-    s = np.matmul(wide, np.swapaxes(k, 2, 3))  # B H N M
-    every = np.ones_like(s, dtype=bool)
-    allowed = every if attn_mask is None else attn_mask
+    scaled_q, k, v = wide_heads(q, k, v, scale)
+    scores = np.matmul(scaled_q, np.swapaxes(k, 2, 3))  # B H N M
+    all_true = np.ones_like(scores, dtype=bool)
+    allowed = all_true if attn_mask is None else attn_mask
     if causal:
-        allowed = allowed * (np.tril(np.ones_like(s)) > 0)
-    s = np.where(allowed, s, lowest_like(s))
-    stop = s.detach()
-    top = np.amax(stop, axis=3, keepdims=True)  # B H N 1
-    w = np.where(allowed, np.exp(s - top), np.zeros_like(s))
-    total = np.sum(w, axis=3, keepdims=True)  # B H N 1
-    w = w / np.where(total == 0, np.ones_like(total), total)
-    y = np.matmul(w, v)  # B H N D
+        allowed = allowed * (np.tril(np.ones_like(scores)) > 0)
+    scores = np.where(allowed, scores, lowest_like(scores))
+    detached = scores.detach()
+    row_max = np.amax(detached, axis=3, keepdims=True)  # B H N 1
+    exps = np.exp(scores - row_max)
+    exps = np.where(allowed, exps, np.zeros_like(scores))
+    row_sum = np.sum(exps, axis=3, keepdims=True)  # B H N 1
+    ones = np.ones_like(row_sum)
+    weights = exps / np.where(row_sum == 0, ones, row_sum)
+    y = np.matmul(weights, v)  # B H N D
     return cast_like(y, q)
 
 
@@ -64,7 +70,7 @@ if __name__ == "__main__":
 
 
 # region what differs here
-# mxnet 1.9.1: tril and & refuse booleans: their product is theirs
-# the gradient of where(c, x, 0) goes to the wrong branch: two arrays
+# mxnet 1.9.1: tril and & refuse booleans: numbers > 0, and a product
+# mxnet 1.9.1: where(c, x, 0) has a wrong gradient: 0 is an array here
 # matmul instead of einsum, see attention_blocks
 # endregion

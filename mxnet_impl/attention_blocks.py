@@ -1,15 +1,17 @@
-"""Attention by blocks of keys: the scan that each of its passes uses.
+"""Attention, block by block: one loop over the keys, for several uses.
 
-state, found_j = step(state, k_j, v_j, s_j, seen_j), one block of keys
-after the other, where s_bhnm = sum_d q_bhnd k_bhmd, and the lowest
-number where m is not seen; what was found is joined, key by key
+The N x M matrix of scores is never held at once. The loop takes a block
+of keys and values, computes its scores, and calls
+    state, new = step(state, k_block, v_block, scores, allowed)
+The state goes from block to block, and the last one is returned. new
+has num_outputs arrays (B, H, J, D), a row for each key of the block;
+they are returned joined, (B, H, M, D). A score that is not allowed is
+the lowest number there is.
 
-Axes:   B batch, H heads, N queries, M keys, D width
-        J keys in a block: size, or what is left
+Axes:   B batch, H heads (of q, k and v), N queries, M keys, D width
+        J keys in a block, at most size
         attn_mask (B, H, N, M) or broadcast to it, True = may attend
-        causal: query n sees keys m <= n
-Gives:  the last state, and `parts` arrays (B, H, M, D); a step finds as
-        many of (B, H, J, D)
+        causal: query n sees keys m <= n; q is scaled already
 Ref:    Rabe, Staats 2021, arXiv 2112.05682, fig. 1
 """
 
@@ -23,28 +25,32 @@ from mxnet_impl.precision import lowest_like
 
 # region function
 def scan_blocks(
-    step, state, q, k, v, attn_mask, causal, size, parts: int = 0
+    step, state, q, k, v, attn_mask, causal, size, num_outputs: int = 0
 ):
     if attn_mask is not None:
         shape = (*attn_mask.shape[:-1], k.shape[2])
         attn_mask = np.broadcast_to(attn_mask, shape)  # ... M
-    found = [np.empty_like(k) for _ in range(parts)]
+    outputs = [np.empty_like(k) for _ in range(num_outputs)]
     n = np.arange(q.shape[2], dtype="int64")[:, None]
     for start in range(0, k.shape[2], size):
-        j = slice(start, start + size)
-        kj, vj = k[:, :, j], v[:, :, j]  # B H J D
-        s = np.matmul(q, np.swapaxes(kj, 2, 3))  # B H N J
-        every = np.ones_like(s, dtype=bool)
-        seen = every if attn_mask is None else attn_mask[..., j]
-        m = np.arange(start, start + s.shape[3], dtype="int64")
-        seen = seen * (m <= n) if causal else seen
-        s = np.where(seen, s, lowest_like(s))
-        state, new = step(state, kj, vj, s, seen)
-        for every, one in zip(found, new):
-            every[:, :, j] = one
+        block = slice(start, start + size)
+        k_block = k[:, :, block]  # B H J D
+        v_block = v[:, :, block]  # B H J D
+        scores = np.matmul(q, np.swapaxes(k_block, 2, 3))  # B H N J
+        all_true = np.ones_like(scores, dtype=bool)
+        allowed = (
+            all_true if attn_mask is None else attn_mask[..., block]
+        )
+        m = np.arange(start, start + scores.shape[3], dtype="int64")
+        if causal:
+            allowed = allowed * (m <= n)
+        scores = np.where(allowed, scores, lowest_like(scores))
+        state, new = step(state, k_block, v_block, scores, allowed)
+        for output, rows in zip(outputs, new):
+            output[:, :, block] = rows
         for x in state:
             x.wait_to_read()
-    return state, found
+    return state, outputs
 
 
 # endregion
@@ -55,14 +61,14 @@ if __name__ == "__main__":
     k = np.linspace(0.0, 1.0, 40)
     q = k = v = np.reshape(k, (1, 2, 5, 4))  # B H N D
 
-    def highest(state, kj, vj, s, seen):
-        return np.maximum(state, np.amax(s, axis=3)), (kj,)
+    def max_step(state, k_block, v_block, scores, allowed):
+        return np.maximum(state, np.amax(scores, axis=3)), (k_block,)
 
-    state = lowest_like(q[..., 0])  # B H N
-    state, (k2,) = scan_blocks(
-        highest, state, q, k, v, None, causal=True, size=2, parts=1
+    row_max = lowest_like(q[..., 0])  # B H N
+    row_max, (joined,) = scan_blocks(
+        max_step, row_max, q, k, v, None, True, size=2, num_outputs=1
     )
-    print(state.shape, (k == k2).all())
+    print(row_max.shape, (k == joined).all())
 # endregion
 
 

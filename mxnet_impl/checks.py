@@ -1,13 +1,16 @@
 """Input checks: the same errors, in the same words, in all four.
 
-check_input(where, x, axes, **sizes) names what it expected and got:
-    axes    one word an axis, "B I"; "... I" allows any leading axes
-    only    the names of the dtypes allowed, else any real floating one
-    array   what the message calls it
-    sizes   the sizes that are known, I=7
-check_attention(where, q, k, v, attn_mask) checks the four together.
+Each page calls these first, so that bad input is refused by a sentence
+that names the caller, what it expected and what it got.
+    check_input(caller, x, axes, **sizes) checks one array:
+        axes    a word for each axis, "B I"; "... I" allows leading ones
+        only    the names of the dtypes allowed, else any real float
+        array   what the message calls it
+        sizes   the sizes that are known, I=7
+    check_attention(caller, q, k, v, attn_mask) checks the four together
+
 Raises: TypeError if x is not an array of the right dtype; ValueError
-    if its shape does not fit the axes, or a number its bounds
+        if its shape does not fit the axes, or a number its bounds
 """
 
 # region imports
@@ -19,9 +22,9 @@ from mxnet import np
 
 # region function
 def check_input(
-    where: str, x, axes: str, only=None, array: str = "x", **sizes: int
+    caller: str, x, axes: str, only=None, array: str = "x", **sizes: int
 ):
-    what = f"{where}: {array}"
+    what = f"{caller}: {array}"
     if not isinstance(x, np.ndarray):
         got = type(x).__name__
         raise TypeError(f"{what} expected an array, got {got}")
@@ -41,10 +44,11 @@ def check_shape(what: str, shape, axes: str, **sizes: int):
     fits = len(last) == len(names) <= len(shape)
     fits = fits and ("..." in axes or len(shape) == len(names))
     if not fits or any(
-        sizes.get(n, s) != s for n, s in zip(names, last)
+        sizes.get(axis, size) != size for axis, size in zip(names, last)
     ):
         known = [
-            f"{n}={sizes[n]}" if n in sizes else n for n in axes.split()
+            f"{axis}={sizes[axis]}" if axis in sizes else axis
+            for axis in axes.split()
         ]
         want, got = ", ".join(known), tuple(shape)
         raise ValueError(f"{what} expected shape ({want}), got {got}")
@@ -63,28 +67,28 @@ def check_multiple(what: str, value: int, of: str, unit: int):
         raise ValueError(f"{what} expected {want}, got {value}")
 
 
-def check_attention(where: str, q, k, v, attn_mask=None):
-    check_input(where, q, "B H N D", array="q")
+def check_attention(caller: str, q, k, v, attn_mask=None):
+    check_input(caller, q, "B H N D", array="q")
     batch, heads, queries, width = q.shape
-    same = [numpy.dtype(q.dtype).name]
+    q_dtype = [numpy.dtype(q.dtype).name]
     known = dict(B=batch, D=width)
-    check_input(where, k, "B G M D", same, "k", **known)
+    check_input(caller, k, "B G M D", q_dtype, "k", **known)
     groups, keys = k.shape[1], k.shape[2]
     known |= dict(G=groups, M=keys)
-    check_input(where, v, "B G M D", same, "v", **known)
-    check_multiple(f"{where}: H", heads, "G", groups)
-    check_least(f"{where}: M", keys, 1)
+    check_input(caller, v, "B G M D", q_dtype, "v", **known)
+    check_multiple(f"{caller}: H", heads, "G", groups)
+    check_least(f"{caller}: M", keys, 1)
     if attn_mask is None:
         return
-    check_input(where, attn_mask, "...", ["bool"], "attn_mask")
+    check_input(caller, attn_mask, "...", ["bool"], "attn_mask")
     want, got = (batch, heads, queries, keys), tuple(attn_mask.shape)
-    spread = (1,) * (4 - len(got)) + got
+    padded = (1,) * (4 - len(got)) + got
     if len(got) > 4 or any(
-        s not in (1, w) for s, w in zip(spread, want)
+        size not in (1, wanted) for size, wanted in zip(padded, want)
     ):
         want = f"a shape that broadcasts to {want}"
         raise ValueError(
-            f"{where}: attn_mask expected {want}, got {got}"
+            f"{caller}: attn_mask expected {want}, got {got}"
         )
 
 

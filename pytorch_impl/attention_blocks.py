@@ -1,15 +1,17 @@
-"""Attention by blocks of keys: the scan that each of its passes uses.
+"""Attention, block by block: one loop over the keys, for several uses.
 
-state, found_j = step(state, k_j, v_j, s_j, seen_j), one block of keys
-after the other, where s_bhnm = sum_d q_bhnd k_bhmd, and the lowest
-number where m is not seen; what was found is joined, key by key
+The N x M matrix of scores is never held at once. The loop takes a block
+of keys and values, computes its scores, and calls
+    state, new = step(state, k_block, v_block, scores, allowed)
+The state goes from block to block, and the last one is returned. new
+has num_outputs arrays (B, H, J, D), a row for each key of the block;
+they are returned joined, (B, H, M, D). A score that is not allowed is
+the lowest number there is.
 
-Axes:   B batch, H heads, N queries, M keys, D width
-        J keys in a block: size, or what is left
+Axes:   B batch, H heads (of q, k and v), N queries, M keys, D width
+        J keys in a block, at most size
         attn_mask (B, H, N, M) or broadcast to it, True = may attend
-        causal: query n sees keys m <= n
-Gives:  the last state, and `parts` arrays (B, H, M, D); a step finds as
-        many of (B, H, J, D)
+        causal: query n sees keys m <= n; q is scaled already
 Ref:    Rabe, Staats 2021, arXiv 2112.05682, fig. 1
 """
 
@@ -23,24 +25,28 @@ from pytorch_impl.precision import lowest_like
 
 # region function
 def scan_blocks(
-    step, state, q, k, v, attn_mask, causal, size, parts: int = 0
+    step, state, q, k, v, attn_mask, causal, size, num_outputs: int = 0
 ):
     if attn_mask is not None:
         shape = (*attn_mask.shape[:-1], k.shape[2])
         attn_mask = torch.broadcast_to(attn_mask, shape)  # ... M
-    found = [torch.empty_like(k) for _ in range(parts)]
+    outputs = [torch.empty_like(k) for _ in range(num_outputs)]
     for start in range(0, k.shape[2], size):
-        j = slice(start, start + size)
-        kj, vj = k[:, :, j], v[:, :, j]  # B H J D
-        s = torch.einsum("bhnd,bhjd->bhnj", q, kj)  # B H N J
-        every = torch.ones_like(s, dtype=bool)
-        seen = every if attn_mask is None else attn_mask[..., j]
-        seen = seen & torch.tril(every, -start) if causal else seen
-        s = torch.where(seen, s, lowest_like(s))
-        state, new = step(state, kj, vj, s, seen)
-        for every, one in zip(found, new):
-            every[:, :, j] = one
-    return state, found
+        block = slice(start, start + size)
+        k_block = k[:, :, block]  # B H J D
+        v_block = v[:, :, block]  # B H J D
+        scores = torch.einsum("bhnd,bhjd->bhnj", q, k_block)  # B H N J
+        all_true = torch.ones_like(scores, dtype=bool)
+        allowed = (
+            all_true if attn_mask is None else attn_mask[..., block]
+        )
+        if causal:
+            allowed = allowed & torch.tril(all_true, -start)
+        scores = torch.where(allowed, scores, lowest_like(scores))
+        state, new = step(state, k_block, v_block, scores, allowed)
+        for output, rows in zip(outputs, new):
+            output[:, :, block] = rows
+    return state, outputs
 
 
 # endregion
@@ -51,12 +57,14 @@ if __name__ == "__main__":
     k = torch.linspace(0.0, 1.0, 40)
     q = k = v = torch.reshape(k, (1, 2, 5, 4))  # B H N D
 
-    def highest(state, kj, vj, s, seen):
-        return torch.maximum(state, torch.amax(s, axis=3)), (kj,)
+    def max_step(state, k_block, v_block, scores, allowed):
+        return torch.maximum(state, torch.amax(scores, axis=3)), (
+            k_block,
+        )
 
-    state = lowest_like(q[..., 0])  # B H N
-    state, (k2,) = scan_blocks(
-        highest, state, q, k, v, None, causal=True, size=2, parts=1
+    row_max = lowest_like(q[..., 0])  # B H N
+    row_max, (joined,) = scan_blocks(
+        max_step, row_max, q, k, v, None, True, size=2, num_outputs=1
     )
-    print(state.shape, (k == k2).all())
+    print(row_max.shape, (k == joined).all())
 # endregion

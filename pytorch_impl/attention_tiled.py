@@ -1,16 +1,14 @@
-"""Attention, tiled: the same numbers without the N x M matrix.
+"""Attention, tiled: the same result without the N x M matrix of scores.
 
-By blocks of keys, with the running maximum t_n of the scores, the sum
-l_n of exp(s_nm - t_n) and the unscaled result; when t_n grows both are
-scaled by exp(old t_n - new t_n). t_n and l_n are kept; the gradient
-computes s twice again, as f_n = sum_d dy_nd y_nd and t_n + log l_n,
-which would save a pass and a vector, lose digits where w_nm is near 1.
+Keys and values are read block by block, so the memory grows with N, not
+with N x M. Three things are kept for each query: the largest score so
+far (row_max), the sum of exp(score - row_max) so far (row_sum), and the
+sum of exp(score - row_max) times the value so far. Where a block has a
+larger score, both sums are multiplied by exp(old - new row_max). The
+result is the last sum divided by row_sum.
 
-Axes:   as in attention; J keys in a block, block_size or what is left
-Grads:  s_nm = sum_d q_nd k_md;  w_nm = exp(s_nm - t_n) / l_n
-        g_nm = sum_d dy_nd v_md;  ds_nm = w_nm (g_nm - sum_m w_nm g_nm)
-        dq_nd = sum_m ds_nm k_md;  dk_md = sum_n ds_nm q_nd
-        dv_md = sum_n w_nm dy_nd;  first order only
+Axes:   as in attention; J keys in a block, at most block_size
+Grads:  q, k and v, by hand: see attention_tiled_gradient
 Raises: as attention; ValueError if block_size is not 1 or more
 Ref:    Milakov, Gimelshein 2018, arXiv 1805.02867, alg. 3
 """
@@ -21,6 +19,9 @@ from torch.autograd.function import once_differentiable
 
 from pytorch_impl.attention import wide_heads
 from pytorch_impl.attention_blocks import scan_blocks
+from pytorch_impl.attention_tiled_gradient import (
+    attention_tiled_backward,
+)
 from pytorch_impl.checks import check_attention, check_least
 from pytorch_impl.precision import cast_like, lowest_like
 
@@ -29,48 +30,27 @@ from pytorch_impl.precision import cast_like, lowest_like
 
 # region gradient rule
 def attention_tiled_forward(q, k, v, attn_mask, causal, size):
-    def step(state, kj, vj, s, seen):
-        y, top, total = state
-        most = torch.amax(s, axis=3, keepdims=True)
-        high = torch.maximum(top, most)
-        w = torch.where(seen, torch.exp(s - high), torch.zeros_like(s))
-        shrink = torch.exp(top - high)
-        total = total * shrink + torch.sum(w, axis=3, keepdims=True)
-        y = y * shrink + torch.einsum("bhnj,bhjd->bhnd", w, vj)
-        return (y, high, total), ()
+    def step(state, k_block, v_block, scores, allowed):
+        y, row_max, row_sum = state
+        block_max = torch.amax(scores, axis=3, keepdims=True)
+        new_max = torch.maximum(row_max, block_max)
+        exps = torch.exp(scores - new_max)
+        exps = torch.where(allowed, exps, torch.zeros_like(scores))
+        rescale = torch.exp(row_max - new_max)
+        block_sum = torch.sum(exps, axis=3, keepdims=True)
+        row_sum = row_sum * rescale + block_sum
+        y = y * rescale + torch.einsum("bhnj,bhjd->bhnd", exps, v_block)
+        return (y, new_max, row_sum), ()
 
-    y, total = torch.zeros_like(q), torch.zeros_like(q[..., :1])
-    top = lowest_like(total)  # B H N 1
-    every = q, k, v, attn_mask, causal, size
-    (y, top, total), _ = scan_blocks(step, (y, top, total), *every)
-    total = torch.where(total == 0, torch.ones_like(total), total)
-    return y / total, top, total
-
-
-def attention_tiled_backward(dy, saved, causal, size):
-    q, k, v, attn_mask, top, total = saved
-
-    def weights(vj, s, seen):
-        zeros = torch.zeros_like(s)
-        w = torch.where(seen, torch.exp(s - top) / total, zeros)
-        return w, torch.einsum("bhnd,bhjd->bhnj", dy, vj)
-
-    def first(state, kj, vj, s, seen):
-        w, g = weights(vj, s, seen)
-        part = torch.sum(w * g, axis=3, keepdims=True)
-        return (state[0] + part,), ()
-
-    def second(state, kj, vj, s, seen):
-        w, g = weights(vj, s, seen)
-        ds = w * (g - dot)
-        dq = state[0] + torch.einsum("bhnj,bhjd->bhnd", ds, kj)
-        dk = torch.einsum("bhnj,bhnd->bhjd", ds, q)
-        return (dq,), (dk, torch.einsum("bhnj,bhnd->bhjd", w, dy))
-
-    every, zero = (q, k, v, attn_mask, causal, size), torch.zeros_like
-    (dot,), _ = scan_blocks(first, (zero(top),), *every)
-    (dq,), found = scan_blocks(second, (zero(q),), *every, parts=2)
-    return dq, *found
+    y = torch.zeros_like(q)
+    row_sum = torch.zeros_like(q[..., :1])
+    row_max = lowest_like(row_sum)  # B H N 1
+    inputs = (q, k, v, attn_mask, causal, size)
+    state, _ = scan_blocks(step, (y, row_max, row_sum), *inputs)
+    y, row_max, row_sum = state
+    ones = torch.ones_like(row_sum)
+    row_sum = torch.where(row_sum == 0, ones, row_sum)
+    return y / row_sum, row_max, row_sum
 
 
 class AttentionTiledRule(torch.autograd.Function):
@@ -98,8 +78,9 @@ def attention_tiled(
 ):
     check_attention("attention_tiled", q, k, v, attn_mask)
     check_least("attention_tiled: block_size", block_size, 1)
-    wide = wide_heads(q, k, v, scale)
-    y = AttentionTiledRule.apply(*wide, attn_mask, causal, block_size)
+    expanded = wide_heads(q, k, v, scale)
+    options = (attn_mask, causal, block_size)
+    y = AttentionTiledRule.apply(*expanded, *options)
     return cast_like(y, q)
 
 

@@ -1,14 +1,18 @@
-"""Attention: every query gets a weighted mean of the values.
+"""Attention: each query gets a weighted mean of the values.
 
-y_bhnd = sum_m w_bhnm v_bgmd,  g the group of h, H / G heads to each
-w_bhnm = softmax over m of scale * sum_d q_bhnd k_bgmd
-a key that is not allowed has w = 0; a query without any has y = 0
+Each query is compared with every key, and the softmax of these scores
+weighs the values. Where there are fewer key/value heads than query
+heads, H / G query heads in a row share one (grouped-query attention).
+
+score_bhnm = scale * sum_d q_bhnd k_bgmd, g the head that h shares
+w_bhnm = softmax over m of score_bhnm; 0 where attention is not allowed
+y_bhnd = sum_m w_bhnm v_bgmd; 0 for a query without any allowed key
 
 Axes:   B batch, N queries, M keys, H heads, G key/value heads, D width
         attn_mask (B, H, N, M) or broadcast to it, True = may attend
         causal: query n sees keys m <= n; scale: 1 / sqrt(D) if None
 Raises: TypeError, ValueError for dtypes and shapes that do not fit
-Ladder: attention, attention_tiled
+Ladder: attention, attention_tiled (the same in less memory)
 Ref:    Vaswani et al. 2017, NeurIPS, eq. 1; Ainslie et al. 2023, EMNLP
 """
 
@@ -34,19 +38,21 @@ def wide_heads(q, k, v, scale=None):
 
 def attention(q, k, v, attn_mask=None, causal=False, scale=None):
     check_attention("attention", q, k, v, attn_mask)
-    wide, k, v = wide_heads(q, k, v, scale)
-    s = tf.einsum("bhnd,bhmd->bhnm", wide, k)  # B H N M
-    every = tf.ones_like(s, dtype=bool)
-    allowed = every if attn_mask is None else attn_mask
+    scaled_q, k, v = wide_heads(q, k, v, scale)
+    scores = tf.einsum("bhnd,bhmd->bhnm", scaled_q, k)  # B H N M
+    all_true = tf.ones_like(scores, dtype=bool)
+    allowed = all_true if attn_mask is None else attn_mask
     if causal:
-        allowed = allowed & tf.linalg.band_part(every, -1, 0)
-    s = tf.where(allowed, s, lowest_like(s))
-    stop = tf.stop_gradient(s)
-    top = tf.reduce_max(stop, axis=3, keepdims=True)  # B H N 1
-    w = tf.where(allowed, tf.exp(s - top), tf.zeros_like(s))
-    total = tf.reduce_sum(w, axis=3, keepdims=True)  # B H N 1
-    w = w / tf.where(total == 0, tf.ones_like(total), total)
-    y = tf.einsum("bhnm,bhmd->bhnd", w, v)
+        allowed = allowed & tf.linalg.band_part(all_true, -1, 0)
+    scores = tf.where(allowed, scores, lowest_like(scores))
+    detached = tf.stop_gradient(scores)
+    row_max = tf.reduce_max(detached, axis=3, keepdims=True)  # B H N 1
+    exps = tf.exp(scores - row_max)
+    exps = tf.where(allowed, exps, tf.zeros_like(scores))
+    row_sum = tf.reduce_sum(exps, axis=3, keepdims=True)  # B H N 1
+    ones = tf.ones_like(row_sum)
+    weights = exps / tf.where(row_sum == 0, ones, row_sum)
+    y = tf.einsum("bhnm,bhmd->bhnd", weights, v)  # B H N D
     return cast_like(y, q)
 
 

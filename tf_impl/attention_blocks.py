@@ -1,15 +1,17 @@
-"""Attention by blocks of keys: the scan that each of its passes uses.
+"""Attention, block by block: one loop over the keys, for several uses.
 
-state, found_j = step(state, k_j, v_j, s_j, seen_j), one block of keys
-after the other, where s_bhnm = sum_d q_bhnd k_bhmd, and the lowest
-number where m is not seen; what was found is joined, key by key
+The N x M matrix of scores is never held at once. The loop takes a block
+of keys and values, computes its scores, and calls
+    state, new = step(state, k_block, v_block, scores, allowed)
+The state goes from block to block, and the last one is returned. new
+has num_outputs arrays (B, H, J, D), a row for each key of the block;
+they are returned joined, (B, H, M, D). A score that is not allowed is
+the lowest number there is.
 
-Axes:   B batch, H heads, N queries, M keys, D width
-        J keys in a block: size, or what is left
+Axes:   B batch, H heads (of q, k and v), N queries, M keys, D width
+        J keys in a block, at most size
         attn_mask (B, H, N, M) or broadcast to it, True = may attend
-        causal: query n sees keys m <= n
-Gives:  the last state, and `parts` arrays (B, H, M, D); a step finds as
-        many of (B, H, J, D)
+        causal: query n sees keys m <= n; q is scaled already
 Ref:    Rabe, Staats 2021, arXiv 2112.05682, fig. 1
 """
 
@@ -23,43 +25,51 @@ from tf_impl.precision import lowest_like
 
 # region function
 def scan_blocks(
-    step, state, q, k, v, attn_mask, causal, size, parts: int = 0
+    step, state, q, k, v, attn_mask, causal, size, num_outputs: int = 0
 ):
-    keys, extra = k.shape[2], -k.shape[2] % size
-    count, width = (keys + extra) // size, k.shape[3]
+    keys, padding = k.shape[2], -k.shape[2] % size
+    count, width = (keys + padding) // size, k.shape[3]
     shape = (-1, k.shape[1], count, size, width)
-    around = [[0, 0], [0, 0], [0, extra], [0, 0]]
-    k, v = (tf.reshape(tf.pad(x, around), shape) for x in (k, v))
-    m = tf.reshape(tf.range(keys + extra), (count, size))
+    paddings = [[0, 0], [0, 0], [0, padding], [0, 0]]
+    k = tf.reshape(tf.pad(k, paddings), shape)  # B H blocks J D
+    v = tf.reshape(tf.pad(v, paddings), shape)  # B H blocks J D
+    m = tf.reshape(tf.range(keys + padding), (count, size))
     n = tf.range(tf.shape(q)[2])[:, None]
     if attn_mask is not None:
-        first = tf.shape(attn_mask)[:-1]
-        shape = tf.concat([first, [keys]], 0)
+        leading = tf.shape(attn_mask)[:-1]
+        shape = tf.concat([leading, [keys]], 0)
         attn_mask = tf.broadcast_to(attn_mask, shape)  # ... M
-        around = [[0, 0]] * (attn_mask.shape.rank - 1) + [[0, extra]]
-        shape = tf.concat([first, [count, size]], 0)
-        attn_mask = tf.reshape(tf.pad(attn_mask, around), shape)
+        paddings = [[0, 0]] * (attn_mask.shape.rank - 1)
+        attn_mask = tf.pad(attn_mask, [*paddings, [0, padding]])
+        shape = tf.concat([leading, [count, size]], 0)
+        attn_mask = tf.reshape(attn_mask, shape)  # ... blocks J
 
-    def block(j, found, state):
-        kj, vj = tf.gather(k, j, axis=2), tf.gather(v, j, axis=2)
-        s = tf.einsum("bhnd,bhjd->bhnj", q, kj)  # B H N J
-        mj = tf.gather(m, j)
-        seen = mj < keys
+    def block_step(block, outputs, state):
+        k_block = tf.gather(k, block, axis=2)  # B H J D
+        v_block = tf.gather(v, block, axis=2)  # B H J D
+        scores = tf.einsum("bhnd,bhjd->bhnj", q, k_block)  # B H N J
+        m_block = tf.gather(m, block)
+        allowed = m_block < keys
         if attn_mask is not None:
-            seen = tf.gather(attn_mask, j, axis=-2)
-        seen = seen & (mj <= n) if causal else seen
-        s = tf.where(seen, s, lowest_like(s))
-        state, new = step(state, kj, vj, s, seen)
-        found = [every.write(j, x) for every, x in zip(found, new)]
-        return j + 1, found, state
+            allowed = tf.gather(attn_mask, block, axis=-2)
+        if causal:
+            allowed = allowed & (m_block <= n)
+        scores = tf.where(allowed, scores, lowest_like(scores))
+        state, new = step(state, k_block, v_block, scores, allowed)
+        outputs = [o.write(block, x) for o, x in zip(outputs, new)]
+        return block + 1, outputs, state
 
-    found = [tf.TensorArray(q.dtype, count) for _ in range(parts)]
-    _, found, state = tf.while_loop(
-        lambda j, found, state: j < count, block, (0, found, state)
+    outputs = [
+        tf.TensorArray(q.dtype, count) for _ in range(num_outputs)
+    ]
+    _, outputs, state = tf.while_loop(
+        lambda block, *_: block < count, block_step, (0, outputs, state)
     )
-    joined = (tf.transpose(x.stack(), (1, 2, 0, 3, 4)) for x in found)
-    shape = (-1, k.shape[1], keys + extra, width)
-    return state, [tf.reshape(x, shape)[:, :, :keys] for x in joined]
+    axes = (1, 2, 0, 3, 4)  # B H blocks J D
+    outputs = [tf.transpose(x.stack(), axes) for x in outputs]
+    shape = (-1, k.shape[1], keys + padding, width)
+    outputs = [tf.reshape(x, shape)[:, :, :keys] for x in outputs]
+    return state, outputs
 
 
 # endregion
@@ -70,14 +80,16 @@ if __name__ == "__main__":
     k = tf.linspace(0.0, 1.0, 40)
     q = k = v = tf.reshape(k, (1, 2, 5, 4))  # B H N D
 
-    def highest(state, kj, vj, s, seen):
-        return tf.maximum(state, tf.reduce_max(s, axis=3)), (kj,)
+    def max_step(state, k_block, v_block, scores, allowed):
+        return tf.maximum(state, tf.reduce_max(scores, axis=3)), (
+            k_block,
+        )
 
-    state = lowest_like(q[..., 0])  # B H N
-    state, (k2,) = scan_blocks(
-        highest, state, q, k, v, None, causal=True, size=2, parts=1
+    row_max = lowest_like(q[..., 0])  # B H N
+    row_max, (joined,) = scan_blocks(
+        max_step, row_max, q, k, v, None, True, size=2, num_outputs=1
     )
-    print(state.shape, bool(tf.reduce_all(k == k2)))
+    print(row_max.shape, bool(tf.reduce_all(k == joined)))
 # endregion
 
 

@@ -39,11 +39,11 @@ def standardized_conv2d(
     padding: int = 0,
     eps: float = 1e-5,
 ):
-    where = "standardized_conv2d"
-    check_input(where, x, "B C H W", C=weight.shape[1])
+    caller = "standardized_conv2d"
+    check_input(caller, x, "B C H W", C=weight.shape[1])
     least = weight.shape[2] - 2 * padding
-    check_least(f"{where}: H of x", x.shape[2], least)
-    check_least(f"{where}: W of x", x.shape[3], least)
+    check_least(f"{caller}: H of x", x.shape[2], least)
+    check_least(f"{caller}: W of x", x.shape[3], least)
     v = standardize(weight, eps)  # O C I J
     v = tf.transpose(widen(v), (2, 3, 1, 0))  # I J C O
     wide = tf.pad(widen(x), [[0, 1], [0, 0], [0, 0], [0, 0]])

@@ -2,16 +2,16 @@
 
 named_parameters(layer)  {name: parameter} in order of construction
 list_parameters(layer)   {name: shape}; a shared one is there once
-freeze(layer, name)      training leaves this one alone from now on
-seeded(make, seed)       the layer make() builds, started from seed
-TiedMLP: a_d = max(sum_c W_dc x_c + b1_d, 0)
-         y_e = sum_d W_ed a_d + b2_e, with one W for both layers
+freeze(layer, name)      training no longer changes that parameter
+seeded(make, seed)       the layer that make gives, started from seed
+
+TiedMLP is an MLP whose two layers share one weight W:
+    a_d = max(sum_c W_dc x_c + b1_d, 0); y_e = sum_d W_ed a_d + b2_e
 
 Axes:   C, D, E features, ... any leading axes
-Params: layer1.weight (C, C), layer1.bias (C), layer2.bias (C)
-        layer1.weight receives the gradients of both its uses, added
-Raises: ValueError for a name that the layer does not have
-        TypeError, ValueError as linear for x
+Params: layer1.weight (C, C), layer1.bias (C), layer2.bias (C); the
+        gradient of the weight is the sum of those of its two uses
+Raises: ValueError for a name that is not there; as linear for x
 Ref:    Press, Wolf 2017, EACL, 3 (one matrix in two places)
 """
 

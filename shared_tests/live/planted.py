@@ -22,8 +22,8 @@ FAULTS = {
         "jax",
         "attention",
         ["attention"],
-        "allowed & jnp.tril(every)",
-        "allowed & jnp.tril(every, 1)",
+        "allowed & jnp.tril(all_true)",
+        "allowed & jnp.tril(all_true, 1)",
     ),
     "epsilon": Fault(
         "tf",

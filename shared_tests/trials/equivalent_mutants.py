@@ -7,18 +7,18 @@ one that begins in column 22 of the line, where others are alike.
 
 # framework :: page :: line :: change :: reason
 ROWS = r"""
-jax :: attention.py :: stop = jax.lax.stop_gradient(s) :: jax.lax.stop_gradient(s) -> s :: weights do not change with top: its gradients cancel
-mxnet :: attention.py :: stop = s.detach() :: s.detach() -> s :: weights do not change with top: its gradients cancel
-pytorch :: attention.py :: stop = s.detach() :: s.detach() -> s :: weights do not change with top: its gradients cancel
-tf :: attention.py :: stop = tf.stop_gradient(s) :: tf.stop_gradient(s) -> s :: weights do not change with top: its gradients cancel
-mxnet :: attention_blocks.py :: step, state, q, k, v, attn_mask, causal, size, parts: int = 0 :: 0 -> 1 :: a caller that asks for no parts takes none
-pytorch :: attention_blocks.py :: step, state, q, k, v, attn_mask, causal, size, parts: int = 0 :: 0 -> 1 :: a caller that asks for no parts takes none
+jax :: attention.py :: detached = jax.lax.stop_gradient(scores) :: jax.lax.stop_gradient(scores) -> scores :: weights do not change with row_max: its gradients cancel
+mxnet :: attention.py :: detached = scores.detach() :: scores.detach() -> scores :: weights do not change with row_max: its gradients cancel
+pytorch :: attention.py :: detached = scores.detach() :: scores.detach() -> scores :: weights do not change with row_max: its gradients cancel
+tf :: attention.py :: detached = tf.stop_gradient(scores) :: tf.stop_gradient(scores) -> scores :: weights do not change with row_max: its gradients cancel
+mxnet :: attention_blocks.py :: step, state, q, k, v, attn_mask, causal, size, num_outputs: int = 0 :: 0 -> 1 :: a caller that asks for no outputs takes none
+pytorch :: attention_blocks.py :: step, state, q, k, v, attn_mask, causal, size, num_outputs: int = 0 :: 0 -> 1 :: a caller that asks for no outputs takes none
 mxnet :: attention_blocks.py :: x.wait_to_read() :: x.wait_to_read() -> pass :: the same numbers; memory is given back later
 mxnet :: attention_tiled.py :: q, k, v, attn_mask=None, causal=False, scale=None, block_size=128 :: 128 -> 129 :: blocks change the order of a sum, no more
 pytorch :: attention_tiled.py :: q, k, v, attn_mask=None, causal=False, scale=None, block_size=128 :: 128 -> 129 :: blocks change the order of a sum, no more
 tf :: attention_tiled.py :: q, k, v, attn_mask=None, causal=False, scale=None, block_size=128 :: 128 -> 129 :: blocks change the order of a sum, no more
-mxnet :: attention_tiled.py :: y, total = np.zeros_like(q), np.zeros_like(q[..., :1]) :: np.zeros_like(q[..., :1]) -> q[..., :1] :: the first key shrinks the start to 0; without any, y is 0 / total
-pytorch :: attention_tiled.py :: y, total = torch.zeros_like(q), torch.zeros_like(q[..., :1]) :: torch.zeros_like(q[..., :1]) -> q[..., :1] :: the first key shrinks the start to 0; without any, y is 0 / total
+mxnet :: attention_tiled.py :: row_sum = np.zeros_like(q[..., :1]) :: np.zeros_like(q[..., :1]) -> q[..., :1] :: the first key shrinks the start to 0; without any, y is 0 / row_sum
+pytorch :: attention_tiled.py :: row_sum = torch.zeros_like(q[..., :1]) :: torch.zeros_like(q[..., :1]) -> q[..., :1] :: the first key shrinks the start to 0; without any, y is 0 / row_sum
 mxnet :: centered.py :: wide = widen(x) :: widen(x) -> x :: one rounding more in low precision, which the budget allows
 pytorch :: centered.py :: wide = widen(x) :: widen(x) -> x :: one rounding more in low precision, which the budget allows
 mxnet :: conv.py :: return cast_like(shift / np.sqrt(var + eps), weight) :: cast_like(shift / np.sqrt(var + eps), weight) -> shift / np.sqrt(var + eps) :: one rounding less in low precision
@@ -93,7 +93,7 @@ tf :: quantization/observers.py :: mixed = tf.stack((low, high)) :: tf.stack((lo
 tf :: conv.py :: w = widen(weight) :: widen(weight) -> weight :: one rounding more in low precision, which the budget allows
 tf :: conv.py :: y = widen(y) + tf.reshape(widen(bias), (-1, 1, 1)) :: widen(y) -> y :: y is wide already, as its factors are
 tf :: quantization/observers.py :: x = rows(tf.stop_gradient(x), axis) :: tf.stop_gradient(x) -> x :: what is assigned to a variable has no gradient
-tf :: attention_blocks.py :: shape = (-1, k.shape[1], keys + extra, width) :: 1 -> 0 at 21 :: the gradient of wide_heads gives them their shape again
+tf :: attention_blocks.py :: shape = (-1, k.shape[1], keys + padding, width) :: 1 -> 0 at 21 :: the gradient of wide_heads gives them their shape again
 tf :: quantization/pact.py :: step = tf.where(alpha > 0, step, step * float("nan")) :: step * float('nan') -> float('nan') :: NaN either way: only a compiled step that is not positive gets here
 tf :: attention_tiled.py :: dy = tf.stop_gradient(dy) :: tf.stop_gradient(dy) -> dy :: tf.custom_gradient replaces the gradient of all that is inside
 tf :: centered.py :: wide = widen(x) :: widen(x) -> x :: one rounding more in low precision, which the budget allows
@@ -109,11 +109,11 @@ tf :: quantization/pact.py :: step = tf.where(alpha > 0, step, step * float("nan
 tf :: training.py :: @tf.function(autograph=False) :: False -> True :: nothing in it branches on a tensor
 tf :: quantization/observers.py :: rank = tf.cast(tf.math.ceil(percent / 100 * size), tf.int32) :: tf.int32 -> tf.int64 :: an index either way
 tf :: bilinear.py :: wx = tf.tensordot(x, weight, [[-1], [0]])  # ... J K :: 0 -> 1 :: x stands on both sides: the same terms, in another order
-tf :: attention_tiled.py :: y, total = tf.zeros_like(q), tf.zeros_like(q[..., :1]) :: tf.zeros_like(q[..., :1]) -> q[..., :1] :: the first key shrinks the start to 0; without any, y is 0 / total
+tf :: attention_tiled.py :: row_sum = tf.zeros_like(q[..., :1]) :: tf.zeros_like(q[..., :1]) -> q[..., :1] :: the first key shrinks the start to 0; without any, y is 0 / row_sum
 tf :: quantization/pact.py :: code = tf.clip_by_value(tf.round(inside * inv), 0, levels) :: tf.clip_by_value(tf.round(inside * inv), 0, levels) -> tf.round(inside * inv) :: inside is clipped too
 jax :: conv.py :: w = widen(weight) :: widen(weight) -> weight :: one rounding more in low precision, which the budget allows
 jax :: rms_norm.py :: y = wide / jnp.sqrt(mean + eps) * widen(weight) :: widen(weight) -> weight :: JAX promotes to the wider dtype
-jax :: attention_tiled.py :: y, total = jnp.zeros_like(q), jnp.zeros_like(q[..., :1]) :: jnp.zeros_like(q[..., :1]) -> q[..., :1] :: the first key shrinks the start to 0; without any, y is 0 / total
+jax :: attention_tiled.py :: row_sum = jnp.zeros_like(q[..., :1]) :: jnp.zeros_like(q[..., :1]) -> q[..., :1] :: the first key shrinks the start to 0; without any, y is 0 / row_sum
 jax :: centered.py :: wide = widen(x) :: widen(x) -> x :: one rounding more in low precision, which the budget allows
 jax :: quantization/observers.py :: if percent == 100: :: 100 -> 101 :: the largest of the sorted numbers is the maximum
 jax :: quantization/pact.py :: step = jnp.where(alpha > 0, step, step * jnp.nan) :: alpha > 0 -> alpha >= 0 :: a step of 0 gives NaN by itself, 0 times its infinite reciprocal
@@ -122,7 +122,7 @@ jax :: linear.py :: y = y if bias is None else widen(y) + widen(bias) :: widen(b
 jax :: quantization/pact.py :: step = jnp.where(alpha > 0, step, step * jnp.nan) :: step * jnp.nan -> jnp.nan :: NaN either way: only a compiled step that is not positive gets here
 jax :: quantization/pact.py :: inside = jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) :: jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) -> jnp.maximum(x, 0 * alpha) :: the code is clipped too
 jax :: quantization/pact.py :: inside = jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) :: jnp.maximum(x, 0 * alpha) -> x :: the code is clipped too
-jax :: attention_blocks.py :: step, state, q, k, v, attn_mask, causal, size, parts: int = 0 :: 0 -> 1 :: a caller that asks for no parts takes none
+jax :: attention_blocks.py :: step, state, q, k, v, attn_mask, causal, size, num_outputs: int = 0 :: 0 -> 1 :: a caller that asks for no outputs takes none
 jax :: conv.py :: y = widen(y) + jnp.reshape(widen(bias), (-1, 1, 1)) :: widen(bias) -> bias :: JAX promotes to the wider dtype
 jax :: quantization/pact.py :: inside = jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 / alpha :: 0 either way: alpha is positive, or NaN
 jax :: linear.py :: y = y if bias is None else widen(y) + widen(bias) :: widen(y) -> y :: JAX promotes to the wider dtype
@@ -150,15 +150,15 @@ jax :: quantization/code_linear.py :: x, weight = x.astype(jnp.int32), weight.as
 jax :: quantization/code_linear.py :: x, weight = x.astype(jnp.int32), weight.astype(jnp.int32) :: jnp.int32 -> jnp.int64 at 47 :: what int32 does not hold is NaN
 jax :: manual_gradient.py :: weight = jnp.asarray(weight) :: jnp.asarray(weight) -> weight :: JAX takes the array out of a parameter itself
 jax :: attention_blocks.py :: attn_mask = jnp.broadcast_to(attn_mask, shape)  # ... M :: jnp.broadcast_to(attn_mask, shape) -> attn_mask :: JAX takes the last one for an index beyond the end
-jax :: attention_blocks.py :: j = jnp.minimum(m, keys - 1) :: keys - 1 -> keys :: JAX takes the last one for an index beyond the end
-jax :: attention_blocks.py :: j = jnp.minimum(m, keys - 1) :: keys - 1 -> keys + 1 :: JAX takes the last one for an index beyond the end
-jax :: attention_blocks.py :: every = jnp.broadcast_to(m < keys, s.shape) :: jnp.broadcast_to(m < keys, s.shape) -> m < keys :: broadcast where it is used
-jax :: attention_tiled.py :: (dq,), found = scan_blocks(second, (zero(q),), *every, parts=2) :: 2 -> 3 :: scan finds out how many there are
+jax :: attention_blocks.py :: block = jnp.minimum(m, keys - 1) :: keys - 1 -> keys :: JAX takes the last one for an index beyond the end
+jax :: attention_blocks.py :: block = jnp.minimum(m, keys - 1) :: keys - 1 -> keys + 1 :: JAX takes the last one for an index beyond the end
+jax :: attention_blocks.py :: allowed = jnp.broadcast_to(m < keys, scores.shape) :: jnp.broadcast_to(m < keys, scores.shape) -> m < keys :: broadcast where it is used
+jax :: attention_tiled_gradient.py :: gradient_step, (dq,), *inputs, num_outputs=2 :: 2 -> 3 :: scan finds out how many there are
 jax :: quantization/prepare.py :: options = dict(rngs=nnx.Rngs(0)) | options :: 0 -> 1 :: the start is replaced
 mxnet :: fourier.py :: more = (p for p in range(2, length) if length % p == 0) :: 2 -> 3 :: few has seen to 2
 mxnet :: quantization/code_linear.py :: if 0 in x.shape[:-1]: :: 1 -> 0 :: the rule takes an empty batch as well
-jax :: attention_blocks.py :: j = jnp.minimum(m, keys - 1) :: 1 -> 0 :: JAX takes the last one for an index beyond the end
-jax :: attention_blocks.py :: j = jnp.minimum(m, keys - 1) :: jnp.minimum(m, keys - 1) -> m :: JAX takes the last one for an index beyond the end
+jax :: attention_blocks.py :: block = jnp.minimum(m, keys - 1) :: 1 -> 0 :: JAX takes the last one for an index beyond the end
+jax :: attention_blocks.py :: block = jnp.minimum(m, keys - 1) :: jnp.minimum(m, keys - 1) -> m :: JAX takes the last one for an index beyond the end
 jax :: attention_blocks.py :: size = min(size, keys) :: min(size, keys) -> size :: the block is filled up, and what fills it is not seen
 jax :: attention_blocks.py :: size = min(size, keys) :: min(size, keys) -> max(size, keys) :: blocks change the order of a sum, no more
 jax :: quantization/code_linear.py :: most = jnp.abs(total).astype(b.dtype) + jnp.abs(b) :: jnp.abs(total).astype(b.dtype) -> jnp.abs(total) :: JAX promotes to the wider dtype

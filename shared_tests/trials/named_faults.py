@@ -42,7 +42,7 @@ def rounded(array, factor):
 
 def scores(make):
     """The product of queries and keys, with the operands made so."""
-    q, k = make("wide"), make("k")
+    q, k = make("scaled_q"), make("k")
     einsum = f'F.einsum("bhnd,bhmd->bhnm", {q}, {k})'
     matmul = f"np.matmul({q}, np.swapaxes({k}, 2, 3))"
     return by(einsum, einsum, einsum, matmul)
@@ -84,20 +84,20 @@ LAYOUT = products(plain, transposed) | dict(
 )
 GIVEN = "self.weight, self.bias)\n\n\nclass LinearReLU"
 TRIL = by(
-    "F.tril(every)",
-    "F.tril(every)",
-    "tf.linalg.band_part(every, -1, 0)",
-    "np.tril(np.ones_like(s))",
+    "F.tril(all_true)",
+    "F.tril(all_true)",
+    "tf.linalg.band_part(all_true, -1, 0)",
+    "np.tril(np.ones_like(scores))",
 )
 
 
 def tril(shift, tf_shift):
     """The causal triangle, moved by that many keys."""
     return by(
-        f"F.tril(every, {shift})",
-        f"F.tril(every, {shift})",
+        f"F.tril(all_true, {shift})",
+        f"F.tril(all_true, {shift})",
         tf_shift,
-        f"np.tril(np.ones_like(s), {shift})",
+        f"np.tril(np.ones_like(scores), {shift})",
     )
 
 
@@ -113,12 +113,12 @@ INTERLEAVED = by(
     *[repeated("F.repeat({}, repeats, axis=1)")] * 3,
 )
 TILED = repeated("F.tile({}, (1, repeats, 1, 1))")
-SOFTMAX = "F.exp(s - top)"
+SOFTMAX = "F.exp(scores - row_max)"
 HALF = by(
-    "F.exp((s - top).half()).to(s.dtype)",
-    'F.exp((s - top).astype("float16")).astype(s.dtype)',
-    "tf.cast(tf.exp(tf.cast(s - top, tf.float16)), s.dtype)",
-    'np.exp(s - top).astype("float16").astype(s.dtype)',
+    "F.exp((scores - row_max).half()).to(scores.dtype)",
+    'F.exp((scores - row_max).astype("float16")).astype(scores.dtype)',
+    "tf.cast(tf.exp(tf.cast(scores - row_max, tf.float16)), scores.dtype)",
+    'np.exp(scores - row_max).astype("float16").astype(scores.dtype)',
 )
 LAST_ROW = "return dx, dweight, F.sum(dy, axis=0)"
 NORM = "F.mean(wide * wide, axis=-1, keepdims=True)"
@@ -223,8 +223,8 @@ FAULTS = (
     Fault(
         "mask of the other polarity",
         "attention.py",
-        "every if attn_mask is None else attn_mask",
-        "every if attn_mask is None else F.logical_not(attn_mask)",
+        "all_true if attn_mask is None else attn_mask",
+        "all_true if attn_mask is None else F.logical_not(attn_mask)",
         SDPA,
     ),
     Fault(
@@ -252,7 +252,7 @@ FAULTS = (
         "causal: sees one key more",
         "attention.py",
         TRIL,
-        tril(1, "tf.linalg.band_part(every, -1, 1)"),
+        tril(1, "tf.linalg.band_part(all_true, -1, 1)"),
         CORNER,
     ),
     Fault(
@@ -261,8 +261,8 @@ FAULTS = (
         TRIL,
         tril(
             -1,
-            "(tf.linalg.band_part(every, -1, 0)"
-            " & ~tf.linalg.band_part(every, 0, 0))",
+            "(tf.linalg.band_part(all_true, -1, 0)"
+            " & ~tf.linalg.band_part(all_true, 0, 0))",
         ),
         CORNER,
     ),
@@ -273,7 +273,7 @@ FAULTS = (
         tril(
             "k.shape[2] - q.shape[2]",
             "tf.linalg.band_part("
-            "every, -1, max(k.shape[2] - q.shape[2], 0))",
+            "all_true, -1, max(k.shape[2] - q.shape[2], 0))",
         ),
         CORNER,
     ),
@@ -288,14 +288,14 @@ FAULTS = (
         "softmax without its maximum",
         "attention.py",
         SOFTMAX,
-        "F.exp(s)",
+        "F.exp(scores)",
         "Milakov, Gimelshein 2018, 2",
     ),
     Fault(
         "NaN for a fully masked row",
         "attention.py",
-        "w / F.where(total == 0, F.ones_like(total), total)",
-        "w / total",
+        "exps / F.where(row_sum == 0, ones, row_sum)",
+        "exps / row_sum",
         "pytorch issue 41508",
     ),
     Fault(
@@ -309,7 +309,7 @@ FAULTS = (
         "fast exp, 1e-5 off",
         "attention.py",
         SOFTMAX,
-        f"({SOFTMAX} * (1 + 1e-5 * F.tanh(s - top)))",
+        f"({SOFTMAX} * (1 + 1e-5 * F.tanh(scores - row_max)))",
         "design 5: 4 ulps are allowed",
     ),
     Fault(
@@ -322,7 +322,7 @@ FAULTS = (
     Fault(
         "tiled: what was summed is not rescaled",
         "attention_tiled.py",
-        "y = y * shrink + ",
+        "y = y * rescale + ",
         "y = y + ",
         "Milakov, Gimelshein 2018, alg. 3",
     ),
