@@ -154,9 +154,9 @@ def place(folder, framework, run):
 
 
 def keep(folder, framework, run, key, rows, seconds):
-    """key: what digest() returned."""
+    """key: the digest of all that the rows depend on."""
     text = json.dumps(rows)
-    entry = {"digest": key[0], "rows": rows, "seconds": seconds}
+    entry = {"digest": key, "rows": rows, "seconds": seconds}
     entry["sha256"] = sha256(text.encode())
     write(place(folder, framework, run), json.dumps(entry))
 

@@ -192,8 +192,14 @@ class Framework:
                     "sources": sorted(column.sources),
                 }
                 rows = [self.said]
-                key = self.environment, {}
-                kept.keep(self.cache, self.name, "said", key, rows, 0)
+                kept.keep(
+                    self.cache,
+                    self.name,
+                    "said",
+                    self.environment,
+                    rows,
+                    0,
+                )
 
     def rows(self):
         """In the order of runs(), however they were shared."""

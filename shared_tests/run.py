@@ -183,15 +183,13 @@ def rows(framework, adapter, case, precision, mode, fixture):
 
 def sources(framework):
     """SHA-256 of every file of this repo that the run has imported."""
-    own = (f"{framework}_impl", "shared_tests")
-    files = {
-        pathlib.Path(module.__file__)
-        for name, module in sys.modules.items()
-        if name.split(".")[0] in own and module.__file__
-    }
+    own = [ROOT / f"{framework}_impl", ROOT / "shared_tests"]
+    named = [getattr(m, "__file__", None) for m in sys.modules.values()]
+    paths = {pathlib.Path(name) for name in named if name}
     return {
-        str(path.relative_to(ROOT)): sha256(path.read_bytes())
-        for path in sorted(files)
+        path.relative_to(ROOT).as_posix(): sha256(path.read_bytes())
+        for path in sorted(paths)
+        if any(path.is_relative_to(folder) for folder in own)
     }
 
 
