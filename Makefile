@@ -10,10 +10,14 @@ UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 TOOLS := .venv/tools/bin/python
 LOGS := build/logs
 
-# What `make compare`, `make check` and `make show` are asked for.
+# What `make compare`, `make check` and `make show` are asked for, and of
+# what `make parity` and `make test-all` run only a part. FRESH=1: without
+# the rows that `make parity` kept of an earlier run.
 LAYER ?=
-FRAMEWORKS ?= pytorch,jax
+FRAMEWORKS ?=
+PRECISION ?=
 CASE ?=
+FRESH ?=
 # What runs `make bench-gpu`: it takes no environment of ours.
 PYTHON ?= python3
 
@@ -44,16 +48,19 @@ help: ## this text
 	@echo "Custom layers in four frameworks, proven to compute the same numbers."
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  make parity LAYER=attention FRAMEWORKS=pytorch,jax PRECISION=float32   a part, by any of the three"
+	@echo "  make parity FRESH=1     without what is cached of an earlier run"
+	@echo "  make test-all LAYER=attention FRAMEWORKS=jax,tools   a part of the tests"
 	@echo "  make test-pytorch, -jax, -tf, -mxnet, -triton, -tools   the tests of one"
 
 parity: environments ## compare the four frameworks; writes build/parity/
-	@$(TOOLS) -m shared_tests.parity
+	@$(TOOLS) -m shared_tests.parity --layer "$(LAYER)" --frameworks "$(FRAMEWORKS)" --precision "$(PRECISION)" $(if $(FRESH),--fresh)
 
 test-all: environments kernels lint ## every test in every environment, one table
-	@$(TOOLS) -m shared_tests.run_tests
+	@$(TOOLS) -m shared_tests.run_tests --layer "$(LAYER)" --frameworks "$(FRAMEWORKS)"
 
 compare: .venv/tools/.stamp ## pages side by side: LAYER=linear FRAMEWORKS=pytorch,jax
-	@$(TOOLS) -m shared_tests.side_by_side.compare compare "$(LAYER)" "$(FRAMEWORKS)"
+	@$(TOOLS) -m shared_tests.side_by_side.compare compare "$(LAYER)" "$(or $(FRAMEWORKS),pytorch$(comma)jax)"
 
 show: .venv/tools/.stamp ## the numbers of a case: CASE=Linear-basic
 	@$(TOOLS) -m shared_tests.show "$(CASE)"

@@ -3,7 +3,16 @@
 Each framework runs in its own environment and process (run.py). This one
 starts them, shows what they are doing, and merges what they report into
 build/parity/results.json, a terminal matrix and build/parity/index.html.
-Exit status 0 only if all four ran to the end and every row passed.
+Exit status 0 only if all four ran to the end and every row passed; 2 for
+a word that stands for nothing.
+
+--layer, --frameworks and --precision run a part (selection.py), which
+goes to build/parity-part/ and says everywhere that it is one.
+
+As many processes as there are cores compute at once. Each framework gets
+one; then those that are free help where most is left (run.py, --share).
+Rows whose run has not changed since come from build/parity-cache/
+(kept.py), unless --fresh asks for all of them, or the variable CI is set.
 """
 
 import argparse
@@ -12,6 +21,8 @@ import json
 import os
 import pathlib
 import sys
+import tempfile
+import threading
 import time
 
 from rich.console import Console
@@ -22,31 +33,42 @@ from rich.progress import (
     TextColumn,
 )
 
+from shared_tests import kept, selection
 from shared_tests.environments import (
-    FRAMEWORKS,
     environment_error,
     last_line,
 )
-from shared_tests.files import ROOT, write
-from shared_tests.fixture_files import FIXTURES
+from shared_tests.files import ROOT, sha256, write
+from shared_tests.fixture_files import (
+    FIXTURES,
+    FixtureError,
+    check_manifest,
+    read_manifest,
+)
 from shared_tests.processes import Child, Ended, Silent, module
 from shared_tests.report import html, print_report, succeeded
+from shared_tests.run import run_name, runs
 
 SCHEMA = 1
 STALL_SECONDS = 300  # without a sign of life, a process counts as hung
+SAY_SECONDS = 10  # between two lines of progress, without a terminal
+HELP = 40  # a helper imports for seconds: only where so many runs wait
+CACHE = ROOT / "build" / "parity-cache"
 
 
 class Column:
-    """What one framework has reported so far."""
+    """What one process of a framework has reported so far."""
 
     def __init__(self, framework):
         self.framework = framework
         self.versions = {}
         self.sources = {}
         self.rows = []
+        self.by_run = {}
         self.doing = "starting"
         self.total = None
         self.started = 0
+        self.ended = {}
         self.finished = False
         self.error = None
 
@@ -62,6 +84,10 @@ class Column:
             self.doing = f"running {what}"
         elif word == "row":
             self.rows.append(event)
+            run = "{layer}-{case}.{precision}.{mode}".format(**event)
+            self.by_run.setdefault(run, []).append(event)
+        elif word == "end":
+            self.ended[event["run"]] = event["seconds"]
         elif word == "error":
             self.error = event["message"]
         elif word == "done":
@@ -82,9 +108,155 @@ class Column:
         }
 
 
-def run_command(framework, fixtures):
-    arguments = framework, "--fixtures", fixtures
-    return module(framework, "shared_tests.run", *arguments)
+class Framework:
+    """All that one framework has to show: its runs, in order, those that
+    were kept, and the columns of the processes that compute the others.
+    """
+
+    def __init__(self, name, wanted, fixtures, fresh, cache=CACHE):
+        self.name = name
+        self.runs = [run_name(*one) for one in wanted]
+        self.cache = cache
+        self.columns = []
+        self.error = environment_error(name)
+        self.keys, self.kept, self.seconds = {}, {}, {}
+        self.saved = set()
+        self.said = {"versions": {}, "sources": []}
+        if not self.error:
+            self.look(wanted, fixtures, fresh)
+
+    def look(self, wanted, fixtures, fresh):
+        """What is kept of the runs that are wanted."""
+        try:
+            manifest = read_manifest(fixtures)
+            check_manifest(manifest)
+        except FixtureError:
+            return  # the processes will say it
+        key = self.environment = sha256(
+            kept.environment(self.name).encode()
+        )
+        said = kept.read(self.cache, self.name, "said")
+        fresh = fresh or said.get("digest") != key
+        if not fresh:
+            (self.said,) = said["rows"]
+        for run, one in zip(self.runs, wanted):
+            key = kept.digest(self.name, *one, manifest, fixtures)
+            self.keys[run] = key
+            entry = kept.read(self.cache, self.name, run)
+            self.seconds[run] = entry.get("seconds")
+            if not fresh and entry.get("digest") == key[0]:
+                self.kept[run] = entry["rows"]
+
+    def todo(self):
+        return [run for run in self.runs if run not in self.kept]
+
+    def ended(self):
+        return {run for column in self.columns for run in column.ended}
+
+    def work(self):
+        """Seconds of the runs that have ended, and of all; a run that
+        was never timed counts as the mean of the others, or as one."""
+        known = [x for x in self.seconds.values() if x is not None]
+        mean = sum(known) / len(known) if known else 1.0
+        ended, done, total = self.ended(), 0.0, 0.0
+        for run in self.todo():
+            seconds = self.seconds.get(run)
+            seconds = mean if seconds is None else seconds
+            total += seconds
+            done += seconds * (run in ended)
+        return done, total
+
+    def save(self):
+        """Keep the runs that have ended since: rows that pass, where the
+        process imported the files that were digested."""
+        for column in self.columns:
+            for run, seconds in column.ended.items():
+                if run in self.saved or run not in self.keys:
+                    continue
+                self.saved.add(run)
+                key, files = self.keys[run]
+                rows = column.by_run.get(run, [])
+                good = all(r["verdict"] != "fail" for r in rows)
+                same = all(
+                    column.sources.get(path) == digest
+                    for path, digest in files.items()
+                )
+                if not (rows and good and same):
+                    continue
+                kept.keep(
+                    self.cache, self.name, run, key, rows, seconds
+                )
+            if column.ended and self.said["versions"] == {}:
+                self.said = {
+                    "versions": column.versions,
+                    "sources": sorted(column.sources),
+                }
+                rows = [self.said]
+                kept.keep(
+                    self.cache,
+                    self.name,
+                    "said",
+                    self.environment,
+                    rows,
+                    0,
+                )
+
+    def rows(self):
+        """In the order of runs(), however they were shared."""
+        found = dict(self.kept)
+        for column in self.columns:
+            found |= column.by_run
+        return [row for run in self.runs for row in found.get(run, ())]
+
+    def sources(self):
+        found = {}
+        if self.kept:
+            names = self.said["sources"]
+            found = {n: kept.file_digest(ROOT / n) for n in names}
+        for column in self.columns:
+            found |= column.sources
+        return found
+
+    def status(self):
+        errors = [c.status()["reason"] for c in self.columns]
+        reason = self.error or "; ".join(filter(None, errors))
+        lost = len(set(self.todo()) - self.ended())
+        if lost and not reason:
+            reason = f"{lost} of {len(self.runs)} runs never ended"
+        versions = self.said["versions"]
+        for column in self.columns:
+            versions = column.versions or versions
+        return {
+            "status": "missing" if reason else "ran",
+            "reason": reason,
+            "versions": versions,
+            "kept": sum(map(len, self.kept.values())),
+        }
+
+    def line(self):
+        """What it is doing, in a few words."""
+        state = self.status()
+        if state["reason"] and not self.running():
+            return state["reason"]
+        doing = [c.doing for c in self.columns if not c.finished]
+        if self.over():
+            return "done"
+        return doing[0] if doing else "waiting"
+
+    def running(self):
+        return any(not (c.finished or c.error) for c in self.columns)
+
+    def over(self):
+        left = set(self.todo()) - self.ended()
+        return not self.running() and (bool(self.columns) or not left)
+
+    def count(self):
+        return len(self.kept) + len(self.ended())
+
+
+def run_command(framework, fixtures, share):
+    folders = "--fixtures", fixtures, "--share", share
+    return module(framework, "shared_tests.run", framework, *folders)
 
 
 async def follow(column, command, log, show, stall=STALL_SECONDS):
@@ -124,76 +296,181 @@ def ending(column, error, log):
     return f"{how} while {column.doing}"
 
 
-def progress_display(console):
-    return Progress(
-        TextColumn("{task.fields[framework]:8}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.description}", markup=False),
-        console=console,
-        disable=not console.is_terminal,
-    )
+def duration(seconds):
+    """About so long, as one says it."""
+    if seconds < 90:
+        return f"{max(5, 5 * round(seconds / 5))} s"
+    return f"{round(seconds / 60)} min"
 
 
-async def run_all(fixtures, console):
+def remaining(frameworks, begin):
+    """How long it will still take, from what the runs that have ended
+    took; "" while that is a guess."""
+    pairs = [framework.work() for framework in frameworks]
+    done, total = (sum(side) for side in zip(*pairs))
+    elapsed = time.monotonic() - begin
+    if not done or elapsed < SAY_SECONDS / 2 or done >= total:
+        return ""
+    left = elapsed * (total - done) / done
+    return f"about {duration(left)} left"
+
+
+class Display:
+    """Bars in a terminal; else a line now and then, and one at the end of
+    each framework."""
+
+    def __init__(self, frameworks, console):
+        self.frameworks, self.console = frameworks, console
+        self.begin = self.last = time.monotonic()
+        self.said = set()
+        self.bars = Progress(
+            TextColumn("{task.fields[framework]:8}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.tasks = {
+            fw.name: self.bars.add_task("", framework=fw.name)
+            for fw in frameworks
+        }
+        self.whole = self.bars.add_task("", framework="all")
+
+    def print(self, text):
+        self.console.print(
+            text, markup=False, highlight=False, soft_wrap=True
+        )
+
+    def show(self):
+        now = time.monotonic()
+        for fw in self.frameworks:
+            total, count = len(fw.runs), fw.count()
+            self.bars.update(
+                self.tasks[fw.name],
+                total=total,
+                completed=count,
+                description=fw.line(),
+            )
+            if fw.over() and fw.name not in self.said:
+                self.said.add(fw.name)
+                if not self.console.is_terminal:
+                    text = f"{count:5}/{total}  {fw.line()}"
+                    self.print(f"{fw.name:8} {text}")
+        if self.console.is_terminal:
+            self.bars.update(
+                self.whole,
+                total=sum(len(fw.runs) for fw in self.frameworks),
+                completed=sum(fw.count() for fw in self.frameworks),
+                description=remaining(self.frameworks, self.begin),
+            )
+        elif now - self.last >= SAY_SECONDS:
+            self.last = now
+            counts = [
+                f"{fw.name} {fw.count()}/{len(fw.runs)}"
+                for fw in self.frameworks
+            ]
+            left = remaining(self.frameworks, self.begin)
+            words = [f"{now - self.begin:4.0f} s", *counts, left]
+            self.print("  ".join(filter(None, words)))
+
+
+async def run_all(wanted, asked, fixtures, fresh, console):
+    """[Framework], with all that they had to show."""
     logs = ROOT / "build" / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    columns = [Column(framework) for framework in FRAMEWORKS]
-    with progress_display(console) as progress:
-        tasks = {
-            column.framework: progress.add_task(
-                "starting", framework=column.framework, total=None
-            )
-            for column in columns
-        }
-        said = set()
+    frameworks = [
+        Framework(name, wanted, fixtures, fresh)
+        for name in asked.frameworks
+    ]
+    display = Display(frameworks, console)
+    slots = len(os.sched_getaffinity(0))
+    one_at_a_time = threading.Lock()
+    with (
+        display.bars,
+        tempfile.TemporaryDirectory(dir=ROOT / "build") as folder,
+    ):
+        shares = {}
+        for fw in frameworks:
+            share = shares[fw.name] = pathlib.Path(folder) / fw.name
+            share.mkdir()
+            for run in fw.todo() if not fw.error else ():
+                (share / run).touch()
+        display.show()
 
-        def show(column):
-            text = column.error or column.doing
-            progress.update(
-                tasks[column.framework],
-                total=column.total,
-                completed=max(
-                    0, column.started - (not column.finished)
-                ),
-                description=text,
-            )
-            over = column.finished or column.error
-            if not console.is_terminal:
-                tenth = 10 * column.started // (column.total or 1)
-                mark = (column.framework, tenth, bool(over))
-                if mark not in said:
-                    said.add(mark)
-                    count = f"{column.started}/{column.total or '?'}"
-                    console.print(
-                        f"{column.framework:8} {count:>8}  {text}",
-                        markup=False,
-                        highlight=False,
-                        soft_wrap=True,
-                    )
+        def left(fw):
+            return sum(1 for _ in shares[fw.name].iterdir())
 
-        async def run(column):
-            column.error = environment_error(column.framework)
-            if column.error:
-                return show(column)
-            log = logs / f"{column.framework}.log"
-            command = run_command(column.framework, fixtures)
-            return await follow(column, command, log, show)
+        async def compute(fw):
+            column = Column(fw.name)
+            fw.columns.append(column)
+            number = len(fw.columns)
+            log = logs / f"{fw.name}{number if number > 1 else ''}.log"
+            command = run_command(fw.name, fixtures, shares[fw.name])
 
-        await asyncio.gather(*map(run, columns))
-    return columns
+            def show(_):
+                with one_at_a_time:  # each column is read by a thread
+                    fw.save()
+                    display.show()
+
+            await follow(column, command, log, show)
+
+        async def slot():
+            """One process after the other, while there is work."""
+            while True:
+                new = [
+                    f for f in frameworks if not f.columns and left(f)
+                ]
+                many = [f for f in frameworks if left(f) >= HELP]
+                broken = {f.name for f in many if failed(f)}
+                many = [f for f in many if f.name not in broken]
+                if not new and not many:
+                    return
+                await compute((new or [max(many, key=left)])[0])
+
+        await asyncio.gather(*(slot() for _ in range(slots)))
+        display.show()
+    return frameworks
 
 
-def merge(columns):
+def failed(framework):
+    """A process of it did not come to its end: another would not either."""
+    return any(column.error for column in framework.columns)
+
+
+def merge(frameworks, asked=None):
     sources = {}
-    for column in columns:
-        sources |= column.sources
+    for framework in frameworks:
+        sources |= framework.sources()
     return {
         "schema": SCHEMA,
-        "frameworks": {c.framework: c.status() for c in columns},
+        "part": asked and part_of(asked),
+        "frameworks": {f.name: f.status() for f in frameworks},
         "sources": dict(sorted(sources.items())),
-        "rows": [row for column in columns for row in column.rows],
+        "rows": [row for f in frameworks for row in f.rows()],
     }
+
+
+def part_of(asked):
+    """For results.json; None where all was asked for."""
+    if not asked.text:
+        return None
+    return {"asked": asked.text, "frameworks": list(asked.frameworks)}
+
+
+def wanted_runs(asked):
+    """The runs of a part; raises Unknown where there are none."""
+    found = [
+        (case, precision, mode)
+        for case, precision, mode in runs()
+        if case.id in asked.cases and precision in asked.precisions
+    ]
+    if not found:
+        raise selection.Unknown(
+            f"{asked.text}: expected at least one run, got none"
+            " (make show CASE=... says in which precisions a case runs)"
+        )
+    return found
 
 
 def main():
@@ -201,18 +478,33 @@ def main():
     parser.add_argument(
         "--fixtures", type=pathlib.Path, default=FIXTURES
     )
-    parser.add_argument(
-        "--output", type=pathlib.Path, default=ROOT / "build" / "parity"
-    )
+    parser.add_argument("--output", type=pathlib.Path)
+    for word in ("layer", "frameworks", "precision"):
+        parser.add_argument(f"--{word}", default="")
+    parser.add_argument("--fresh", action="store_true")
     args = parser.parse_args()
+    try:
+        asked = selection.part(
+            args.layer, args.frameworks, args.precision
+        )
+        wanted = wanted_runs(asked)
+    except selection.Unknown as error:
+        print(error, file=sys.stderr)
+        return 2
     console = Console()
     begin = time.monotonic()
-    columns = asyncio.run(run_all(args.fixtures.resolve(), console))
-    results = merge(columns)
-    write(args.output / "results.json", json.dumps(results, indent=1))
-    write(args.output / "index.html", html(results))
+    fresh = args.fresh or bool(os.environ.get("CI"))
+    fixtures = args.fixtures.resolve()
+    frameworks = asyncio.run(
+        run_all(wanted, asked, fixtures, fresh, console)
+    )
+    results = merge(frameworks, asked)
+    folder = "parity-part" if asked.text else "parity"
+    output = args.output or ROOT / "build" / folder
+    write(output / "results.json", json.dumps(results, indent=1))
+    write(output / "index.html", html(results))
     print_report(results, console)
-    page = os.path.relpath(args.output / "index.html")
+    page = os.path.relpath(output / "index.html")
     seconds = time.monotonic() - begin
     console.print(
         f"{page} has the details; {seconds:.0f} s", style="dim"

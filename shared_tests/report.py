@@ -1,7 +1,9 @@
 """The merged parity report: terminal matrix and a self-contained page.
 
 Every function takes the results of parity.py: {"schema", "frameworks":
-{fw: {"status", "reason", "versions"}}, "sources", "rows"}.
+{fw: {"status", "reason", "versions", "kept"}}, "part", "sources",
+"rows"}. part is None, or {"asked", "frameworks"} of a run of a part; kept
+counts the arrays whose rows are those of an earlier run.
 """
 
 from html import escape
@@ -14,11 +16,27 @@ from shared_tests.environments import FRAMEWORKS, TITLES
 SHADES = ("#f2f6fc", "#dbe8f7", "#bcd5f0", "#94bbe5", "#6399d4")
 
 
+def asked_for(results):
+    """The frameworks that had to run: all four, unless it is a part."""
+    part = results.get("part")
+    return tuple(part["frameworks"]) if part else FRAMEWORKS
+
+
 def succeeded(results):
-    """All four ran to the end and no row failed."""
-    ran = [f["status"] == "ran" for f in results["frameworks"].values()]
+    """All that were asked for ran to the end, and no row failed."""
+    states = results["frameworks"]
+    names = asked_for(results)
+    ran = [
+        fw in states and states[fw]["status"] == "ran" for fw in names
+    ]
     bad = any(row["verdict"] == "fail" for row in results["rows"])
-    return len(ran) == len(FRAMEWORKS) and all(ran) and not bad
+    some = results["rows"] or not results.get("part")
+    return bool(some) and all(ran) and not bad
+
+
+def kept(results):
+    """How many arrays come from an earlier run."""
+    return sum(f.get("kept", 0) for f in results["frameworks"].values())
 
 
 def summarise(rows):
@@ -99,7 +117,7 @@ def matrix_rows(results, *keys):
     for values, rows in groups.items():
         cells = [
             summarise([r for r in rows if r["framework"] == fw])
-            for fw in FRAMEWORKS
+            for fw in asked_for(results)
         ]
         yield values, cells
 
@@ -109,7 +127,7 @@ def matrix(results, title, *keys):
     table = Table(title=title)
     for key in keys:
         table.add_column(key)
-    for fw in FRAMEWORKS:
+    for fw in asked_for(results):
         missing = results["frameworks"][fw]["status"] != "ran"
         head = f"{TITLES[fw]} ✗" if missing else TITLES[fw]
         table.add_column(head, justify="right")
@@ -125,6 +143,8 @@ def matrix(results, title, *keys):
 
 def print_report(results, console):
     title = "worst |error| / budget; 1.00 is the limit"
+    if results.get("part"):
+        title += f"; only {results['part']['asked']}"
     console.print(matrix(results, title, "layer"))
     console.print(matrix(results, "by precision", "precision", "mode"))
     reasons = {
@@ -153,9 +173,14 @@ def closing_line(results):
     ran = sum(
         f["status"] == "ran" for f in results["frameworks"].values()
     )
-    text = f"{elements:,} element comparisons in {arrays:,} arrays, "
-    text += f"{ran} of {len(FRAMEWORKS)} frameworks, "
+    part = results.get("part")
+    text = f"only a part, {part['asked']}: " if part else ""
+    text += f"{elements:,} element comparisons in {arrays:,} arrays, "
+    text += f"{ran} of {len(asked_for(results))} frameworks"
+    text += " asked for, " if part else ", "
     text += f"{len(failures(results))} failures"
+    if kept(results):
+        text += f"; {kept(results):,} arrays cached, of an earlier run"
     if top:
         where = (
             f"{TITLES[top['framework']]} {top['layer']}-{top['case']}"
@@ -195,7 +220,8 @@ def html_matrix(results, *keys):
         f'<th scope="col" class="key">{escape(k)}</th>' for k in keys
     )
     heads += "".join(
-        f'<th scope="col">{TITLES[fw]}</th>' for fw in FRAMEWORKS
+        f'<th scope="col">{TITLES[fw]}</th>'
+        for fw in asked_for(results)
     )
     lines = [f"<table><thead><tr>{heads}</tr></thead><tbody>"]
     for values, cells in matrix_rows(results, *keys):
@@ -217,6 +243,8 @@ def html_states(results):
         )
         if state["status"] == "ran":
             text = f"{TITLES[fw]}: {escape(versions)}"
+            if state.get("kept"):
+                text += f"; {state['kept']:,} arrays cached"
         else:
             reason = f"{TITLES[fw]} is missing: {state['reason']}"
             text = f'<span class="bad">✗ {escape(reason)}</span>'
@@ -251,6 +279,9 @@ def html(results):
     """The whole page; it loads nothing from anywhere."""
     good = succeeded(results)
     verdict = "all within budget" if good else "not within budget"
+    if results.get("part"):
+        asked = escape(results["part"]["asked"])
+        verdict = f"only a part ({asked}), {verdict}"
     wrong = [describe(row) for row in failures(results)]
     reasons = {
         f"{TITLES[r['framework']]}: {r['detail']}"

@@ -1,13 +1,16 @@
 """The parity run of one framework, in that framework's own environment.
 
-python -m shared_tests.run jax [--fixtures DIR]
+python -m shared_tests.run jax [--fixtures DIR] [--share DIR]
 
 Every case in every precision, eager and, where the case says so, compiled,
-is judged against its fixture. Progress and results leave as JSON lines on
-standard output, which parity.py reads:
+is judged against its fixture. Several processes may share the runs of one
+framework: each takes from a folder, which parity.py fills, the first name
+of a run that is left, until none is. Progress and results leave as JSON
+lines on standard output, which parity.py reads:
     {"event": "hello", "total", "versions", "sources"}
     {"event": "start", "case", "mode", "precision"}     before each run
     {"event": "row", ...}                               a row of the report
+    {"event": "end", "run", "seconds"}                  after each run
     {"event": "error", "message"}                       cannot go on
     {"event": "done"}
 """
@@ -19,6 +22,7 @@ import math
 import os
 import pathlib
 import sys
+import time
 
 import numpy as np
 
@@ -50,6 +54,23 @@ def runs():
         for mode in ("eager", "compiled")
         if mode == "eager" or "compiled" in case.flags
     ]
+
+
+def run_name(case, precision, mode):
+    return f"{case.id}.{precision}.{mode}"
+
+
+def take(share):
+    """Yields (case, precision, mode), each one as it is taken.
+
+    To take a run is to remove its file, which only one process can.
+    """
+    for one in runs():
+        try:
+            os.unlink(share / run_name(*one))
+        except FileNotFoundError:
+            continue
+        yield one
 
 
 def group(fixture, kind):
@@ -162,33 +183,33 @@ def rows(framework, adapter, case, precision, mode, fixture):
 
 def sources(framework):
     """SHA-256 of every file of this repo that the run has imported."""
-    own = (f"{framework}_impl", "shared_tests")
-    files = {
-        pathlib.Path(module.__file__)
-        for name, module in sys.modules.items()
-        if name.split(".")[0] in own and module.__file__
-    }
+    own = [ROOT / f"{framework}_impl", ROOT / "shared_tests"]
+    named = [getattr(m, "__file__", None) for m in sys.modules.values()]
+    paths = {pathlib.Path(name) for name in named if name}
     return {
-        str(path.relative_to(ROOT)): sha256(path.read_bytes())
-        for path in sorted(files)
+        path.relative_to(ROOT).as_posix(): sha256(path.read_bytes())
+        for path in sorted(paths)
+        if any(path.is_relative_to(folder) for folder in own)
     }
 
 
-def run(framework, fixtures, emit):
-    """Everything one framework has to show; emit takes one dict a call."""
+def run(framework, fixtures, emit, share=None):
+    """Everything one framework has to show, or its share of that; emit
+    takes one dict a call."""
     try:
         manifest = read_manifest(fixtures)
         check_manifest(manifest)
         adapter = importlib.import_module(f"{framework}_impl.adapter")
-        todo = runs()
         emit(
             event="hello",
-            total=len(todo),
+            total=len(runs()),
             versions=adapter.versions(),
             sources=sources(framework),
         )
         fixture = {}
+        todo = take(share) if share else runs()
         for case, precision, mode in todo:
+            begin = time.monotonic()
             if case.id not in fixture:
                 fixture = {
                     case.id: read_fixture(case, manifest, fixtures)
@@ -208,6 +229,11 @@ def run(framework, fixtures, emit):
                 fixture[case.id],
             ):
                 emit(event="row", **row)
+            emit(
+                event="end",
+                run=run_name(case, precision, mode),
+                seconds=round(time.monotonic() - begin, 3),
+            )
     except (FixtureError, ImportError) as error:
         emit(event="error", message=f"{type(error).__name__}: {error}")
         return 1
@@ -221,6 +247,7 @@ def main():
     parser.add_argument(
         "--fixtures", type=pathlib.Path, default=FIXTURES
     )
+    parser.add_argument("--share", type=pathlib.Path)
     args = parser.parse_args()
     # libraries may print: only JSON lines may reach the real stdout
     with os.fdopen(os.dup(1), "w") as events:
@@ -230,7 +257,7 @@ def main():
             events.write(json.dumps(event, allow_nan=False) + "\n")
             events.flush()
 
-        return run(args.framework, args.fixtures, emit)
+        return run(args.framework, args.fixtures, emit, args.share)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,15 @@
 """`make test-all`: pytest in every environment, one table.
 
 Exit status 0 only if every environment exists, ran at least one test, and
-nothing failed or was skipped.
+nothing failed or was skipped; 2 for a word that stands for nothing.
+
+--frameworks runs only those environments, --layer only the tests whose
+name, file or case has one of its words (pytest -k). Of a part, not every
+environment needs to have a test, but one has to. The table says that it
+is a part.
 """
 
+import argparse
 import asyncio
 import os
 import sys
@@ -20,8 +26,16 @@ from shared_tests.environments import (
     python_of,
 )
 from shared_tests.files import ROOT
+from shared_tests.selection import (
+    Unknown,
+    cases_of,
+    chosen,
+    described,
+    words,
+)
 
 COUNTS = ("ran", "failed", "skipped")
+NO_TEST = 5  # pytest's exit status where none was selected
 
 
 def read_counts(path):
@@ -36,7 +50,14 @@ def read_counts(path):
     return totals
 
 
-async def run_pytest(framework, slots, console):
+def keyword(layer):
+    """What -k takes, which finds each word in file and test names."""
+    for word in words(layer):
+        cases_of(word)  # raises Unknown
+    return " or ".join(word.split("/")[-1] for word in words(layer))
+
+
+async def run_pytest(framework, slots, console, layer=""):
     """(counts, what went wrong or "") of one environment."""
     none = dict.fromkeys(COUNTS, 0)
     error = environment_error(framework)
@@ -52,6 +73,7 @@ async def run_pytest(framework, slots, console):
         process = await asyncio.create_subprocess_exec(
             *(python_of(framework), "-m", "pytest", "--color=no"),
             *(f"--framework={framework}", f"--junitxml={report}"),
+            *(("-k", keyword(layer)) if layer else ()),
             "shared_tests",
             cwd=ROOT,
             env=ONE_THREAD | os.environ,
@@ -72,6 +94,8 @@ async def run_pytest(framework, slots, console):
     if not report.exists():
         return none, f"pytest ended with {process.returncode}: {last}"
     counts = read_counts(report)
+    if layer and process.returncode == NO_TEST:
+        return counts, ""
     if process.returncode and not counts["failed"]:
         return counts, f"pytest ended with {process.returncode}: {last}"
     if not counts["ran"]:
@@ -79,18 +103,40 @@ async def run_pytest(framework, slots, console):
     return counts, ""
 
 
-async def run_all(console):
+async def run_all(console, environments=ENVIRONMENTS, layer=""):
     slots = asyncio.Semaphore(os.cpu_count() or 1)
     answers = await asyncio.gather(
-        *(run_pytest(fw, slots, console) for fw in ENVIRONMENTS)
+        *(run_pytest(fw, slots, console, layer) for fw in environments)
     )
-    return dict(zip(ENVIRONMENTS, answers))
+    return dict(zip(environments, answers))
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--layer", default="")
+    parser.add_argument("--frameworks", default="")
+    args = parser.parse_args()
+    try:
+        keyword(args.layer)
+        environments = chosen(
+            "FRAMEWORKS", args.frameworks, ENVIRONMENTS
+        )
+    except Unknown as error:
+        print(error, file=sys.stderr)
+        return 2
+    part = described(
+        {"LAYER": args.layer, "FRAMEWORKS": args.frameworks}
+    )
     console = Console()
-    answers = asyncio.run(run_all(console))
-    table = Table(title="tests")
+    layer = " ".join(words(args.layer))
+    answers = asyncio.run(run_all(console, environments, layer))
+    return report(console, answers, part)
+
+
+def report(console, answers, part=""):
+    """The table and the closing line; the exit status."""
+    title = f"tests: only a part, {part}" if part else "tests"
+    table = Table(title=title)
     table.add_column("environment")
     for name in COUNTS:
         table.add_column(name, justify="right")
@@ -103,10 +149,14 @@ def main():
     missing = [fw for fw, (_, wrong) in answers.items() if wrong]
     passed = total["ran"] - total["failed"]
     print(
+        f"{f'only a part, {part}: ' if part else ''}"
         f"{passed} passed, {total['failed'] + len(missing)} failed, "
         f"{total['skipped']} skipped"
     )
+    if not total["ran"]:
+        print("no test was run: expected at least one")
     bad = total["failed"] or total["skipped"] or missing
+    bad = bad or not total["ran"]
     return 1 if bad else 0
 
 

@@ -138,6 +138,47 @@ def test_the_closing_line_counts():
     assert "worst ratio 3.50 (JAX Linear-basic grad.weight)" in line
 
 
+PART = {"asked": "LAYER=MLP FRAMEWORKS=jax", "frameworks": ["jax"]}
+
+
+def part(*rows):
+    answer = results(rows) | {"part": PART}
+    answer["frameworks"] = {"jax": answer["frameworks"]["jax"]}
+    return answer
+
+
+def test_a_part_says_everywhere_that_it_is_one():
+    answer = part(row(framework="jax"))
+    assert succeeded(answer)
+    assert closing_line(answer).startswith(
+        "only a part, LAYER=MLP FRAMEWORKS=jax: 21 element"
+    )
+    assert "1 of 1 frameworks asked for" in closing_line(answer)
+    assert "<title>Parity: only a part (LAYER=MLP" in html(answer)
+    shown = terminal(answer)
+    assert shown.count("LAYER=MLP") == 2
+    assert "PyTorch" not in shown
+
+
+def test_a_part_has_to_run_whole():
+    assert not succeeded(part())
+    assert not succeeded(part(BAD))
+    answer = part(row(framework="jax"))
+    answer["frameworks"]["jax"] = GONE
+    assert not succeeded(answer)
+    answer["frameworks"] = {}
+    assert not succeeded(answer)
+
+
+def test_what_an_earlier_run_computed_is_counted():
+    answer = results(GOOD)
+    assert "cached" not in closing_line(answer) + html(answer)
+    state = answer["frameworks"]["jax"] | {"kept": 1}
+    answer["frameworks"] = answer["frameworks"] | {"jax": state}
+    assert "1 arrays cached, of an earlier run" in closing_line(answer)
+    assert "1 arrays cached" in html(answer)
+
+
 HELLO = {"event": "hello", "total": 2, "versions": {}, "sources": {}}
 START = {
     "event": "start",
@@ -189,7 +230,11 @@ def test_a_run_that_ends_early_says_where(tmp_path, end, words):
     where = "while running Linear-basic (eager, float32)"
     assert where in state["reason"]
     assert len(column.rows) == 1, "what it had reported is kept"
-    assert not succeeded(merge([column]))
+    whole = parity.Framework("mxnet", [], tmp_path, True)
+    whole.columns.append(column)
+    assert whole.status()["status"] == "missing"
+    assert where in whole.status()["reason"]
+    assert not succeeded(merge([whole]))
 
 
 def test_a_crash_after_the_last_row_is_not_a_success(tmp_path):
