@@ -3,7 +3,7 @@
 Every function takes the results of parity.py: {"schema", "frameworks":
 {fw: {"status", "reason", "versions", "kept"}}, "part", "sources",
 "rows"}. part is None, or {"asked", "frameworks"} of a run of a part; kept
-counts the arrays whose rows are those of an earlier run.
+counts the rows that are those of an earlier run.
 """
 
 from html import escape
@@ -180,7 +180,7 @@ def closing_line(results):
     text += " asked for, " if part else ", "
     text += f"{len(failures(results))} failures"
     if kept(results):
-        text += f"; {kept(results):,} arrays cached, of an earlier run"
+        text += f"; {kept(results):,} rows cached, of an earlier run"
     if top:
         where = (
             f"{TITLES[top['framework']]} {top['layer']}-{top['case']}"
@@ -244,7 +244,7 @@ def html_states(results):
         if state["status"] == "ran":
             text = f"{TITLES[fw]}: {escape(versions)}"
             if state.get("kept"):
-                text += f"; {state['kept']:,} arrays cached"
+                text += f"; {state['kept']:,} rows cached"
         else:
             reason = f"{TITLES[fw]} is missing: {state['reason']}"
             text = f'<span class="bad">✗ {escape(reason)}</span>'

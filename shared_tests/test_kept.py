@@ -109,10 +109,10 @@ def test_a_fresh_run_takes_nothing(saved):
     "path, want",
     [
         ("jax_impl/mlp.py", {PERCEPTRON}),
-        ("jax_impl/scaled_relu.py", {PERCEPTRON}),
         ("jax_impl/centered.py", {CENTERED}),
         # what adapter.py imports, parameters.py imports
         ("jax_impl/linear.py", {PERCEPTRON, CENTERED}),
+        ("jax_impl/scaled_relu.py", {PERCEPTRON, CENTERED}),
         ("jax_impl/adapter.py", {PERCEPTRON, CENTERED}),
         ("jax_impl/__init__.py", {PERCEPTRON, CENTERED}),
         ("shared_tests/verdict.py", {PERCEPTRON, CENTERED}),

@@ -175,8 +175,8 @@ def test_what_an_earlier_run_computed_is_counted():
     assert "cached" not in closing_line(answer) + html(answer)
     state = answer["frameworks"]["jax"] | {"kept": 1}
     answer["frameworks"] = answer["frameworks"] | {"jax": state}
-    assert "1 arrays cached, of an earlier run" in closing_line(answer)
-    assert "1 arrays cached" in html(answer)
+    assert "1 rows cached, of an earlier run" in closing_line(answer)
+    assert "1 rows cached" in html(answer)
 
 
 HELLO = {"event": "hello", "total": 2, "versions": {}, "sources": {}}
