@@ -82,13 +82,33 @@ def page_of(framework):
     return found
 
 
+def adapter_of(framework):
+    return ROOT / f"{framework}_impl" / "adapter.py"
+
+
+@functools.cache
+def prepared(framework):
+    """{name: the layer that prepare makes it of}, from adapter.py."""
+    for node in ast.parse(adapter_of(framework).read_text()).body:
+        if ast.unparse(node).startswith("PREPARED ="):
+            return ast.literal_eval(node.value)
+    return {}
+
+
 @functools.cache
 def depends(framework, names):
     """The files that a layer's numbers come from; names: its own, and
     those of functions that its config names."""
-    own = page_of(framework)
+    own, adapter = page_of(framework), adapter_of(framework)
+    made = prepared(framework)
+    if {*names} & {*made}:
+        names = *(made.get(name, name) for name in names), "prepare"
+    if names[0] not in own:
+        known = ", ".join((*own, *made))
+        raise ValueError(
+            f"{framework}: layer expected one of {known}, got {names[0]!r}"
+        )
     pages = [own[name] for name in names if name in own]
-    adapter = ROOT / f"{framework}_impl" / "adapter.py"
     spine = ROOT / "shared_tests" / "run.py"
     found = closure(adapter, spine, *pages)
     # of the table of cases only the row counts; see digest()
@@ -174,5 +194,6 @@ def read(folder, framework, run):
 
 def clear_memory():
     """Read files again, which may have changed since."""
-    for cached in (imports, page_of, depends, file_digest, environment):
+    kinds = imports, page_of, prepared, depends, file_digest, environment
+    for cached in kinds:
         cached.cache_clear()

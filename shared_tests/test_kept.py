@@ -125,6 +125,21 @@ def test_a_change_runs_what_imports_it_again(saved, path, want):
     assert again(saved) == want
 
 
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_prepared_layer_depends_on_what_prepares_it(framework):
+    names = "QATMultiHeadAttention", "attention_tiled"
+    found = kept.depends(framework, names)
+    for page in (
+        "multi_head_attention.py",
+        "attention_tiled.py",
+        "quantization/prepare.py",
+        "quantization/lsq.py",
+    ):
+        assert ROOT / f"{framework}_impl" / page in found
+    with pytest.raises(ValueError, match="layer expected one of"):
+        kept.depends(framework, ("NoSuchLayer",))
+
+
 def test_another_version_of_a_package(saved):
     packages = saved / ".venv/jax/lib/python3.11/site-packages"
     old = packages / "jax-0.10.2.dist-info"
