@@ -5,9 +5,9 @@ its rows depend on is what it was: the source of the layer's page and of
 all that it imports, adapter.py, what judges (run.py and its imports), the
 row of cases.py, the bytes of the fixture, every package and its version
 in the framework's environment, the variables that libraries read, the
-processor. build/parity-cache/<framework>/<run> holds the digest of that,
-the rows, and a digest of the rows: a damaged file is none. Rows that fail
-are never kept.
+C++ compiler, the processor. build/parity-cache/<framework>/<run>.json
+holds the digest of that, the rows, and a digest of the rows: a damaged
+file is none. Rows that fail are never kept.
 """
 
 import ast
@@ -17,6 +17,8 @@ import os
 import pathlib
 import platform
 import re
+import shutil
+import subprocess
 
 from shared_tests.environments import python_of
 from shared_tests.files import ROOT, sha256, write
@@ -135,7 +137,7 @@ def environment(framework):
         if LIBRARIES.match(name)
     )
     python = config.read_text() if config.exists() else ""
-    return repr((packages, python, variables, processor()))
+    return repr((packages, python, variables, processor(), compiler()))
 
 
 @functools.cache
@@ -151,6 +153,18 @@ def processor():
         }
     cores = len(os.sched_getaffinity(0))
     return platform.machine(), cores, sorted(lines)
+
+
+@functools.cache
+def compiler():
+    """Of C++, which torch.compile uses: where it is and its version."""
+    path = shutil.which(os.environ.get("CXX", "g++"))
+    if path is None:
+        return None
+    said = subprocess.run(
+        [path, "--version"], capture_output=True, text=True
+    )
+    return os.path.realpath(path), said.stdout
 
 
 def digest(framework, case, precision, mode, manifest, fixtures):

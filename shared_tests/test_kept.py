@@ -147,8 +147,9 @@ def test_another_version_of_a_package(saved):
     assert again(saved) == {PERCEPTRON, CENTERED}
 
 
-def test_another_processor(saved, monkeypatch):
-    monkeypatch.setattr(kept, "processor", lambda: "another")
+@pytest.mark.parametrize("what", ["processor", "compiler"])
+def test_another_processor_or_compiler(saved, monkeypatch, what):
+    monkeypatch.setattr(kept, what, lambda: "another")
     assert again(saved) == {PERCEPTRON, CENTERED}
 
 
