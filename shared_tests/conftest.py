@@ -8,7 +8,9 @@ the environments that its ENVIRONMENTS names, and in no other.
 import functools
 import importlib
 import inspect
+import json
 import os
+import pathlib
 
 import pytest
 
@@ -20,6 +22,9 @@ def pytest_addoption(parser):
         "--framework",
         choices=(*FRAMEWORKS, "triton", "tools"),
         required=True,
+    )
+    parser.addoption(
+        "--kept", help="a file that names runs whose rows are kept"
     )
 
 
@@ -43,6 +48,16 @@ def pytest_ignore_collect(collection_path, config):
 @pytest.fixture(scope="session")
 def framework(pytestconfig):
     return pytestconfig.getoption("--framework")
+
+
+@pytest.fixture(scope="session")
+def kept_runs(pytestconfig):
+    """Runs that `make parity` has judged as they are now; none unless
+    run_tests.py says so."""
+    path = pytestconfig.getoption("--kept")
+    return set(
+        json.loads(pathlib.Path(path).read_text()) if path else ()
+    )
 
 
 @pytest.fixture(scope="session")

@@ -208,6 +208,13 @@ def read(folder, framework, run):
 
 def clear_memory():
     """Read files again, which may have changed since."""
-    kinds = imports, page_of, prepared, depends, file_digest, environment
+    kinds = (
+        imports,
+        page_of,
+        prepared,
+        depends,
+        file_digest,
+        environment,
+    )
     for cached in kinds:
         cached.cache_clear()

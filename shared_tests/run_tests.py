@@ -11,6 +11,7 @@ is a part.
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 import time
@@ -21,11 +22,15 @@ from rich.table import Table
 
 from shared_tests.environments import (
     ENVIRONMENTS,
+    FRAMEWORKS,
     ONE_THREAD,
     environment_error,
     python_of,
 )
-from shared_tests.files import ROOT
+from shared_tests.files import ROOT, write
+from shared_tests.fixture_files import FIXTURES
+from shared_tests.parity import Framework
+from shared_tests.run import runs
 from shared_tests.selection import (
     Unknown,
     cases_of,
@@ -57,6 +62,18 @@ def keyword(layer):
     return " or ".join(word.split("/")[-1] for word in words(layer))
 
 
+def held(framework, folder):
+    """pytest's option that names the runs whose rows make parity keeps:
+    the very judging that test_within_budget does, so it need not again.
+    None in CI, where everything is computed."""
+    if framework not in FRAMEWORKS or os.environ.get("CI"):
+        return ()
+    kept = Framework(framework, runs(), FIXTURES, fresh=False).kept
+    path = folder / f"{framework}-kept.json"
+    write(path, json.dumps(sorted(kept)))
+    return ("--kept", str(path))
+
+
 async def run_pytest(framework, slots, console, layer=""):
     """(counts, what went wrong or "") of one environment."""
     none = dict.fromkeys(COUNTS, 0)
@@ -74,6 +91,7 @@ async def run_pytest(framework, slots, console, layer=""):
             *(python_of(framework), "-m", "pytest", "--color=no"),
             *(f"--framework={framework}", f"--junitxml={report}"),
             *(("-k", keyword(layer)) if layer else ()),
+            *held(framework, folder),
             "shared_tests",
             cwd=ROOT,
             env=ONE_THREAD | os.environ,

@@ -1,6 +1,9 @@
 """The table of `make test-all`, for all tests and for a part of them."""
 
+import json
+import pathlib
 import sys
+import types
 
 import pytest
 from rich.console import Console
@@ -47,3 +50,17 @@ def test_an_unknown_word_runs_nothing(monkeypatch, capsys, words, said):
     monkeypatch.setattr(run_tests, "run_all", None)
     assert run_tests.main() == 2
     assert said in capsys.readouterr().err
+
+
+def test_kept_runs_are_named_but_in_ci(tmp_path, monkeypatch):
+    """What make parity keeps is not computed again, except in CI."""
+    rows = {"Linear-basic.float32.eager": []}
+    found = types.SimpleNamespace(kept=rows)
+    monkeypatch.setattr(run_tests, "Framework", lambda *_, **__: found)
+    monkeypatch.delenv("CI", raising=False)
+    option, path = run_tests.held("jax", tmp_path)
+    assert option == "--kept"
+    assert json.loads(pathlib.Path(path).read_text()) == list(rows)
+    assert run_tests.held("tools", tmp_path) == ()
+    monkeypatch.setenv("CI", "true")
+    assert run_tests.held("jax", tmp_path) == ()
