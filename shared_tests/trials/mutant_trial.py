@@ -20,6 +20,7 @@ from collections import Counter
 from shared_tests.cases import CASES
 from shared_tests.environments import FRAMEWORKS, test_files
 from shared_tests.files import ROOT, json_lines, sha256, write
+from shared_tests.kept import prepared
 from shared_tests.processes import Child, Ended, Silent, module
 from shared_tests.side_by_side import pages
 from shared_tests.trials import mutate, named_faults
@@ -189,9 +190,11 @@ def imported(framework):
 def case_order(framework):
     """{page: [ids of the cases that import it]}, near and small first."""
     links, homes = imported(framework), pages.public(framework)
+    made = prepared(framework)
     found = {}
     for case in CASES:
-        near = {homes[case.layer]}
+        near = {homes[made.get(case.layer, case.layer)]}
+        near |= {homes["prepare"]} if case.layer in made else set()
         near |= {
             homes[n] for k, n in case.config.items() if k == "attention"
         }

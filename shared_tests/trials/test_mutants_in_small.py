@@ -22,18 +22,27 @@ ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 SEED, DRAWN = 0, 12
 # of the systematic ones that seed draws, what the small cases miss
 MISSED = {
-    (
-        "pytorch",
-        "quantization/pact.py",
-        "self.alpha.copy_(step * levels) -> pass",
-    ): ("start: test_quantize.py"),
+    ("mxnet", "scaled_relu.py", "1.0 -> 2.0"): (
+        "a default: ScaledReLU-default_scale"
+    ),
     (
         "pytorch",
         "quantization/lsq.py",
-        "1 -> 0",
-    ): "an empty batch: LSQ-empty_batch",
-    ("tf", "quantization/pact.py", "step * levels -> levels"): (
-        "start: test_quantize.py"
+        "along(step, x, axis) -> step",
+    ): ("a step for each channel: LSQ-channels"),
+    ("pytorch", "quantization/fake_quantize.py", "False -> True"): (
+        "a default: quantize-at_bound"
+    ),
+    **dict.fromkeys(
+        [
+            (
+                framework,
+                "quantization/pact.py",
+                "self.alpha * (1 / self.levels) -> self.alpha",
+            )
+            for framework in ("pytorch", "jax")
+        ],
+        "the scale of the codes: QATLinear-pact",
     ),
 }
 ALSO = """attention-fully_masked_row attention-huge_logits
