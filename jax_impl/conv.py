@@ -1,5 +1,7 @@
 """StandardizedConv2d: convolution with standardised filters.
 
+Each filter is brought to mean 0 and variance 1 before it is used.
+
 V_ocij = (W_ocij - mean W_o) / sqrt(var W_o + eps), over c, i, j
 y_bohw = sum_cij x_bc,stride*h+i-padding,stride*w+j-padding V_ocij + b_o
 

@@ -1,5 +1,8 @@
 """HalfSpectrum: the first half of the discrete Fourier transform.
 
+It tells how much of each frequency is in a signal. The other half
+holds nothing new where the samples are real: it mirrors the first.
+
 X_f = sum_n x_n exp(-2 pi i f n / N),  f = 0 .. floor(N/2)
 output (re X_f, im X_f), not normalised
 

@@ -1,4 +1,4 @@
-"""Precision: narrow numbers are added up in wide ones.
+"""Precision: numbers of 16 bits are added up in 32 bits.
 
 widen(x)         x in float32, or in float64 where it is that already
 cast_like(y, x)  y in the dtype of x

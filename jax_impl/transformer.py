@@ -1,4 +1,6 @@
-"""TransformerClassifier: tokens in, class logits out.
+"""TransformerClassifier: a small transformer that names a class.
+
+It reads a row of tokens and gives a logit for each class.
 
 h = embed(x) + position;  for every block, h = h + attention(norm1(h))
 and then h = h + mlp(norm2(h));  logits = head(mean over n of norm(h))

@@ -1,5 +1,7 @@
 """ScaledReLU: a rectifier times a constant.
 
+A rectifier lets positive numbers through and sets all others to 0.
+
 y = scale * x where x > 0, else 0, with gradient 0 at x = 0;
 NaN stays NaN
 

@@ -1,4 +1,4 @@
-"""Glorot: the start of the weights, uniform in +-sqrt(6 / (I + O)).
+"""Glorot: how weights start, drawn uniformly in +-sqrt(6 / (I + O)).
 
 For (O, I, ...) the trailing axes count with both: (I + O) times their
 sizes; for a vector (I), O = 1. The variance of what passes through a

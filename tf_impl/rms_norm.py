@@ -1,5 +1,8 @@
 """RMSNorm: divide by the root mean square of the last axis.
 
+It brings every row to the same size, which keeps deep networks
+trainable; unlike LayerNorm it does not subtract the mean.
+
 y_c = x_c / sqrt((1/C) sum_d x_d^2 + eps) * weight_c
 low precision goes through float32, so that x_d^2 cannot overflow
 
