@@ -40,7 +40,8 @@ def to_int8(name, layer):
         layer.weight.data(), w_scale, w_zero_point, *w_codes
     )
     codes = layer.input_quantizer.codes
-    return Int8Linear(weight, bias, out_scale, scale, zero_point, codes)
+    given = out_scale, scale, zero_point, codes
+    return Int8Linear(weight, bias, *given)
 
 
 def convert(model):
