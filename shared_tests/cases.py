@@ -642,10 +642,10 @@ CASES += [
          dict(x=normal(3, 1000)), "many_terms compiled",
          "sums of codes beyond 2^24: float32 would lose their last bits"),
     case("QATLinear", "zeros", LINEAR, dict(x=zeros(5, 7)),
-         "zeros", "a range of nothing has scale 1",
+         "zeros", "where all numbers are 0 the scale is 1",
          {"bias": values(0.0, 1.0, -1.0)}),
 
-    # qat_attention
+    # MultiHeadAttention after prepare
     case("QATMultiHeadAttention", "basic", HEADS, dict(x=normal(2, 5, 12)),
          "basic compiled", "two projections in whole numbers"),
     case("QATMultiHeadAttention", "grouped",
