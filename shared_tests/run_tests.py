@@ -40,6 +40,8 @@ from shared_tests.selection import (
 )
 
 COUNTS = ("ran", "failed", "skipped")
+# in the order of their time, so that no long one is left for the end
+LONGEST = ("jax", "pytorch", "tf", "mxnet", "triton", "tools")
 NO_TEST = 5  # pytest's exit status where none was selected
 
 
@@ -123,10 +125,12 @@ async def run_pytest(framework, slots, console, layer=""):
 
 async def run_all(console, environments=ENVIRONMENTS, layer=""):
     slots = asyncio.Semaphore(os.cpu_count() or 1)
+    order = sorted(environments, key=LONGEST.index)
     answers = await asyncio.gather(
-        *(run_pytest(fw, slots, console, layer) for fw in environments)
+        *(run_pytest(fw, slots, console, layer) for fw in order)
     )
-    return dict(zip(environments, answers))
+    found = dict(zip(order, answers))
+    return {framework: found[framework] for framework in environments}
 
 
 def main():
