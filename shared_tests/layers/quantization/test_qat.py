@@ -737,3 +737,14 @@ def test_prepare_replaces_a_single_layer(page, start, tensor, array):
     assert type(twin.input_quantizer).__name__ == "LSQ"
     assert twin.input_quantizer.codes[:2] == (3, True)
     assert np.array_equal(array(twin.weight), weight)
+
+
+def test_a_prepared_attention_observes_an_empty_batch(
+    page, made, tensor
+):
+    """A range needs numbers: no shortcut for the empty batch may hide
+    that from the observers of the two projections."""
+    layer = made("multi_head_attention", "MultiHeadAttention", 12, 3)
+    layer = page("prepare").prepare(layer, {"*": {}})
+    with pytest.raises(ValueError, match="a batch that is not empty"):
+        layer(tensor(np.zeros((0, 5, 12), np.float32)))
