@@ -55,7 +55,7 @@ def environments_of(path):
     raise ValueError(f"{path}: no ENVIRONMENTS = (...), where it runs")
 
 
-def test_files():
+def files_of_tests():
     """{path inside shared_tests: its environments} of all test files."""
     here = ROOT / "shared_tests"
     return {

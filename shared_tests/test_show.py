@@ -2,6 +2,7 @@
 
 import io
 import re
+import runpy
 import sys
 import types
 
@@ -17,7 +18,6 @@ from shared_tests.fixture_files import (
     read_fixture,
     read_manifest,
 )
-from shared_tests.layers import test_layers
 
 ENVIRONMENTS = ("tools",)
 
@@ -138,7 +138,7 @@ def test_the_test_it_names_exists():
         r'"(.*)::(\w+)\[(.*)\]"', text
     ).groups()
     assert path == "shared_tests/layers/test_layers.py"
-    (mark,) = getattr(test_layers, name).pytestmark
+    (mark,) = runpy.run_path(str(ROOT / path))[name].pytestmark
     ids = mark.kwargs["ids"]
     assert words in {"-".join(map(ids, pair)) for pair in mark.args[1]}
 

@@ -18,7 +18,7 @@ import time
 from collections import Counter
 
 from shared_tests.cases import CASES
-from shared_tests.environments import FRAMEWORKS, test_files
+from shared_tests.environments import FRAMEWORKS, files_of_tests
 from shared_tests.files import ROOT, json_lines, sha256, write
 from shared_tests.kept import prepared
 from shared_tests.processes import Child, Ended, Silent, module
@@ -131,7 +131,7 @@ def suite_digests():
     here = ROOT / "shared_tests"
     tests = (
         here / name
-        for name, where in test_files().items()
+        for name, where in files_of_tests().items()
         if name not in NOT_ASKED and where != ("tools",)
     )
     cases = here / "cases.py"
@@ -228,7 +228,7 @@ def profiled(framework, folder):
             others = profiled(first, its)
     names = [
         name
-        for name, where in test_files().items()
+        for name, where in files_of_tests().items()
         if framework in where
         and name not in NOT_ASKED
         and (framework == first or first not in where or name in OWN)
