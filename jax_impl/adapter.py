@@ -44,12 +44,10 @@ jax.config.update("jax_enable_x64", True)
 
 # jax 0.10.2: op by op each primitive is compiled anew for each shape;
 # the older emitters take half the time, and give the same numbers here
-# (docs/performance/loop.md). What is asked to be compiled has the usual
-# ones; a flag that is set already counts more.
+# (docs/performance/loop.md). What is to be compiled has the usual ones.
 EMITTERS = "xla_cpu_use_fusion_emitters"
-FLAGS = f"--{EMITTERS}=false", os.environ.get("XLA_FLAGS", "")
-os.environ["XLA_FLAGS"] = " ".join(FLAGS).strip()
-USUAL = {} if EMITTERS in FLAGS[1] else {EMITTERS: True}
+GIVEN = os.environ.get("XLA_FLAGS", "")  # these count more, being last
+os.environ["XLA_FLAGS"] = f"--{EMITTERS}=false {GIVEN}".strip()
 
 # compiled graphs stay in the ignored build folder
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -128,7 +126,8 @@ def run(built, inputs, cotangents=None, compiled=False):
     moving = {n: x for n, x in xs.items() if is_floating(x)}
     fixed = {n: x for n, x in xs.items() if n not in moving}
     forget(built, xs, compiled)
-    jit = functools.partial(jax.jit, compiler_options=USUAL)
+    usual = {EMITTERS: True}
+    jit = functools.partial(jax.jit, compiler_options=usual)
     wrap = jit if compiled else lambda function: function
 
     def forward(params, moving, fixed):
