@@ -1,4 +1,7 @@
-"""TensorReduction: every output is a quadratic form of the input.
+"""TensorReduction: each output is a quadratic form of the input.
+
+It multiplies every pair of inputs and sums the products with weights,
+so that it can learn how two features act together.
 
 y_k = sum_ij W_ijk x_i x_j;  W need not be symmetric
 

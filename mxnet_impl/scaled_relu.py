@@ -1,7 +1,9 @@
-"""ScaledReLU: a rectifier times a constant.
+"""ScaledReLU: an activation, a rectifier times a constant.
 
-y = scale * x where x > 0, else 0, with gradient 0 at x = 0;
-NaN stays NaN
+What is negative becomes 0, the rest is multiplied by scale. At x = 0,
+where the slope jumps, the gradient is 0 in all four; NaN stays NaN.
+
+y = scale * x where x > 0, else 0
 
 Axes:   any
 Params: none

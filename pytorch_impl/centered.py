@@ -1,4 +1,7 @@
-"""Centered: subtract the mean of all elements.
+"""Centered: subtract the mean of all elements, so that they sum to 0.
+
+It has no parameters: the smallest layer there is, to read first. The
+mean is over every element, not over the batch or the last axis alone.
 
 y_n = x_n - (1/N) sum_m x_m
 

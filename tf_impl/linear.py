@@ -1,7 +1,10 @@
-"""Linear: a dense layer, and the same followed by a rectifier.
+"""Linear: a dense layer, the building block of most networks.
 
-y_o = sum_i x_i W_oi + b_o;  linear_relu: y_o where y_o > 0, else 0,
-with gradient 0 at y_o = 0
+Each output is a weighted sum of all inputs, plus a bias. LinearReLU
+is the same followed by a rectifier, which sets what is negative to 0.
+
+linear:       y_o = sum_i x_i W_oi + b_o
+linear_relu:  y_o where y_o > 0, else 0, with gradient 0 at y_o = 0
 
 Axes:   I in_features, O out_features, ... any leading axes
 Params: weight (O, I), starts as glorot; bias (O), starts as zeros
