@@ -1,4 +1,7 @@
-"""TensorReduction: every output is a quadratic form of the input.
+"""TensorReduction: each output is a quadratic form of the input.
+
+It multiplies every pair of inputs and sums the products with weights,
+so that it can learn how two features act together.
 
 It multiplies each feature by each other one, so that an output can
 depend on pairs of features, which no linear layer can see.

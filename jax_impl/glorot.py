@@ -1,8 +1,9 @@
-"""Glorot: how weights start, drawn uniformly in +-sqrt(6 / (I + O)).
+"""Glorot: random numbers that weights start from.
 
-For (O, I, ...) the trailing axes count with both: (I + O) times their
-sizes; for a vector (I), O = 1. The variance of what passes through a
-layer, and of the gradient that comes back, then stays about the same.
+They are uniform in +-sqrt(6 / (I + O)). The variance of what passes
+through a layer, and of the gradient that comes back, then stays about
+the same. For weights (O, I, ...) the product of the trailing sizes
+multiplies I + O; a vector (I) has O = 1.
 
 Ref:    Glorot, Bengio 2010, AISTATS, eq. 16
 """

@@ -1,11 +1,9 @@
-"""TransformerClassifier: a small transformer that names a class.
+"""TransformerClassifier: tells which class a sequence of tokens is of.
 
-It reads a row of tokens and gives a logit for each class.
-
-h = embed(x) + position;  for every block, h = h + attention(norm1(h))
-and then h = h + mlp(norm2(h));  logits = head(mean over n of norm(h))
+h = embed(x) + position; each block adds attention(norm1(h)) to h, then
+mlp(norm2(h)); logits = head(mean over n of norm(h)), one for each class
 position_nc = sin(n / 10^4^(c/C)) for even c, cos(n / 10^4^((c-1)/C))
-for odd c;  mlp: C to 4 C to C with a rectifier between
+for odd c; mlp: C to 4 C to C with a rectifier between
 
 Axes:   B batch, N tokens, I input_dim, C embed_dim, O num_classes
 Params: embed.*, head.*, norm.weight, and for every l < num_layers
@@ -88,8 +86,8 @@ class TransformerClassifier(nnx.Module):
         width = self.embed.weight.shape[1]
         check_input("TransformerClassifier", x, "B N I", I=width)
         h = self.embed(x)  # B N C
-        where = position(h.shape[1], h.shape[2])
-        h = h + jnp.array(where, dtype=h.dtype)
+        positions = position(h.shape[1], h.shape[2])
+        h = h + jnp.array(positions, dtype=h.dtype)
         for block in self.blocks:
             h = block(h)
         h = jnp.mean(self.norm(h), axis=1)  # B C

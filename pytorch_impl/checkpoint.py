@@ -1,12 +1,12 @@
 """Checkpoint: the parameters of a layer in a file, and back.
 
-save(layer, path)  one file in the framework's own format; it appears
-    under its name when it is whole: a crash leaves the last good one
+save(layer, path)  one file in the framework's own format; it gets its
+    name only when it is whole: a crash leaves the last good one
 load(layer, path)  bit for bit what was saved, or an error and no
     change: names, shapes and dtypes have to be those of the layer
 
 What is frozen is not saved. No loader here verifies a checksum of the
-numbers: a file cut short is refused, a flipped bit in them is not.
+numbers: a file cut short is refused, a flipped bit is not.
 
 Raises: FileNotFoundError if there is no file
         ValueError if it is no whole checkpoint, or one that does not
@@ -75,10 +75,10 @@ def check_same(path, want, got):
 
 # region try
 if __name__ == "__main__":
-    layer, twin = Linear(3, 2), Linear(3, 2)
+    layer, copy = Linear(3, 2), Linear(3, 2)
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/linear.pt"
         save(layer, path)
-        load(twin, path)
-    print(torch.equal(layer.weight, twin.weight))
+        load(copy, path)
+    print(torch.equal(layer.weight, copy.weight))
 # endregion

@@ -1,4 +1,7 @@
-"""StandardizedConv2d: convolution with standardised filters.
+"""StandardizedConv2d: a 2-D convolution with standardised filters.
+
+Each filter is brought to mean 0 and variance 1 before it is used, which
+makes training stable where batches are too small for batch norm.
 
 Each filter is brought to mean 0 and variance 1 before it is used.
 
@@ -7,10 +10,10 @@ y_bohw = sum_cij x_bc,stride*h+i-padding,stride*w+j-padding V_ocij + b_o
 
 Axes:   B batch, C in_channels, O out_channels, H W rows and columns
         i, j < kernel_size; x is 0 outside its H x W
-Params: weight (O, C, kernel_size, kernel_size), bias (O)
-        weight starts as glorot, bias as zeros
-Raises: TypeError if x is not of a real floating dtype
-        ValueError if x is not (B, C, H, W), or smaller than the kernel
+Params: weight (O, C, kernel_size, kernel_size), starts as glorot
+        bias (O), starts as zeros
+Raises: TypeError if x is not of a real floating dtype; ValueError if it
+        is not (B, C, H, W), or smaller than the kernel
 Ref:    Qiao, Wang, Liu, Shen, Yuille 2019, arXiv 1903.10520, eq. 5-7
 """
 

@@ -1,12 +1,13 @@
-"""Precision: numbers of 16 bits are added up in 32 bits.
+"""Precision: numbers of 16 bits are summed in float32.
 
 widen(x)         x in float32, or in float64 where it is that already
 cast_like(y, x)  y in the dtype of x
 lowest_like(x)   the lowest number of that dtype, in the shape of x
 
-A sum, mean or softmax of float16 or bfloat16 numbers is taken in
-float32 and rounded once, at the end. The gradient of a cast is cast
-back: each array has one of its own dtype.
+A sum of many float16 or bfloat16 numbers would lose digits with every
+addition. So a sum, mean or softmax is taken in float32 and rounded
+once, at the end. The gradient of a cast is cast back: each array has a
+gradient of its own dtype.
 """
 
 # region imports

@@ -1,4 +1,4 @@
-"""WeightedSum, ManualLinear: layers with gradients written by hand.
+"""WeightedSum, ManualLinear: gradients written by hand, as a pattern.
 
 weighted_sum:  y = sum_ni x_ni w_i, one number for the whole batch
 manual_linear: y_no = sum_i x_ni W_oi + b_o, as in linear

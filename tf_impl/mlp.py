@@ -1,7 +1,7 @@
 """MLP: two linear layers with a scaled rectifier between them.
 
-The rectifier makes it more than one linear layer: with enough hidden
-units it can come close to any continuous function of its input.
+The smallest network that is not linear, and the pattern for a layer
+that is made of other layers.
 
 h_j = sum_i x_i W1_ji + b1_j;  a_j = scale * max(h_j, 0)
 y_o = sum_j a_j W2_oj + b2_o

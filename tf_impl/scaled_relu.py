@@ -1,9 +1,9 @@
-"""ScaledReLU: a rectifier times a constant.
+"""ScaledReLU: an activation, a rectifier times a constant.
 
-A rectifier lets positive numbers through and sets all others to 0.
+What is negative becomes 0, the rest is multiplied by scale. At x = 0,
+where the slope jumps, the gradient is 0 in all four; NaN stays NaN.
 
-y = scale * x where x > 0, else 0, with gradient 0 at x = 0;
-NaN stays NaN
+y = scale * x where x > 0, else 0
 
 Axes:   any
 Params: none

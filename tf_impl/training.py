@@ -1,5 +1,6 @@
 """Training: one short loop, two losses, three update rules.
 
+The usual optimizers differ between frameworks; these are the same.
 squared_error  mean over all elements of (y - target)^2
 cross_entropy  mean over n of -log softmax(y_n) at target_n
 sgd            p - lr g
@@ -11,8 +12,7 @@ adam           m = 7/8 m + 1/8 g;  v = d v + (1 - d) g^2, d = 1 - 2^-10
 Axes:   N batch, K classes; target (N) of integers for cross_entropy
 State:  two arrays like p that start as zeros; step t counts from 1
 Yields: train gives the loss of each batch, taken before its update
-Ref:    Polyak 1964, USSR Comp. Math. 4(5), eq. 9; Kingma, Ba 2015,
-        ICLR, alg. 1
+Ref:    Polyak 1964, USSR Comp. Math. 4(5); Kingma, Ba 2015, alg. 1
 """
 
 # region imports
@@ -31,10 +31,10 @@ def squared_error(y, target):
 
 
 def cross_entropy(y, target):
-    stop = tf.stop_gradient(y)
-    top = tf.reduce_max(stop, axis=1, keepdims=True)  # N 1
-    total = tf.reduce_sum(tf.exp(y - top), axis=1, keepdims=True)
-    log_p = y - top - tf.math.log(total)  # N K
+    detached = tf.stop_gradient(y)
+    row_max = tf.reduce_max(detached, axis=1, keepdims=True)  # N 1
+    row_sum = tf.reduce_sum(tf.exp(y - row_max), axis=1, keepdims=True)
+    log_p = y - row_max - tf.math.log(row_sum)  # N K
     chosen = tf.one_hot(target, y.shape[1])
     picked = log_p * cast_like(chosen, y)
     return -tf.reduce_mean(tf.reduce_sum(picked, axis=1))

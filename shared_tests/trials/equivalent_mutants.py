@@ -65,10 +65,10 @@ mxnet :: training.py :: picked = log_p * cast_like(chosen, y) :: cast_like(chose
 pytorch :: training.py :: picked = log_p * cast_like(chosen, y) :: cast_like(chosen, y) -> chosen :: PyTorch promotes to the wider dtype
 mxnet :: training.py :: return p - lr * v, (v, state[1]) :: 1 -> 0 :: momentum has one array; the other is not read
 pytorch :: training.py :: return p - lr * v, (v, state[1]) :: 1 -> 0 :: momentum has one array; the other is not read
-jax :: training.py :: stop = jax.lax.stop_gradient(y) :: jax.lax.stop_gradient(y) -> y :: the loss does not change with top: its gradients cancel
-tf :: training.py :: stop = tf.stop_gradient(y) :: tf.stop_gradient(y) -> y :: the loss does not change with top: its gradients cancel
-mxnet :: training.py :: stop = y.detach() :: y.detach() -> y :: the loss does not change with top: its gradients cancel
-pytorch :: training.py :: stop = y.detach() :: y.detach() -> y :: the loss does not change with top: its gradients cancel
+jax :: training.py :: detached = jax.lax.stop_gradient(y) :: jax.lax.stop_gradient(y) -> y :: the loss does not change with row_max: its gradients cancel
+tf :: training.py :: detached = tf.stop_gradient(y) :: tf.stop_gradient(y) -> y :: the loss does not change with row_max: its gradients cancel
+mxnet :: training.py :: detached = y.detach() :: y.detach() -> y :: the loss does not change with row_max: its gradients cancel
+pytorch :: training.py :: detached = y.detach() :: y.detach() -> y :: the loss does not change with row_max: its gradients cancel
 mxnet :: training.py :: yield value.detach() :: value.detach() -> value :: the same number; the graph is freed a step later
 pytorch :: training.py :: yield value.detach() :: value.detach() -> value :: the same number; the graph is freed a step later
 mxnet :: fourier.py :: few = [p for p in range(2, RADIX + 1) if length % p == 0] :: length % p -> length * p :: another factor of the same length
