@@ -3,9 +3,6 @@
 Of a real signal the second half of the spectrum mirrors the first, so
 only the first half is returned, as real and imaginary parts.
 
-It tells how much of each frequency is in a signal. The other half
-holds nothing new where the samples are real: it mirrors the first.
-
 X_f = sum_n x_n exp(-2 pi i f n / N),  f = 0 .. floor(N/2)
 y_f = (re X_f, im X_f), not divided by N
 

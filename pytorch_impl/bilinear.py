@@ -3,9 +3,6 @@
 It multiplies every pair of inputs and sums the products with weights,
 so that it can learn how two features act together.
 
-It multiplies each feature by each other one, so that an output can
-depend on pairs of features, which no linear layer can see.
-
 y_k = sum_ij W_ijk x_i x_j;  W need not be symmetric
 
 Axes:   I, J both in_features, K out_features, ... any leading axes

@@ -3,8 +3,6 @@
 Each filter is brought to mean 0 and variance 1 before it is used, which
 makes training stable where batches are too small for batch norm.
 
-Each filter is brought to mean 0 and variance 1 before it is used.
-
 V_ocij = (W_ocij - mean W_o) / sqrt(var W_o + eps), over c, i, j
 y_bohw = sum_cij x_bc,stride*h+i-padding,stride*w+j-padding V_ocij + b_o
 

@@ -4,9 +4,6 @@ It divides by the root mean square of the last axis, which keeps the
 numbers in a deep network from growing or vanishing. Low precision goes
 through float32, so that x_d^2 cannot overflow.
 
-It brings every row to the same size, which keeps deep networks
-trainable; unlike LayerNorm it does not subtract the mean.
-
 y_c = x_c / sqrt((1/C) sum_d x_d^2 + eps) * weight_c
 
 Axes:   C, D features, ... any leading axes
