@@ -18,7 +18,6 @@ Raises: ValueError, TypeError for unknown layers and precisions, wrong
 # region imports
 import functools
 import inspect
-import os
 import pathlib
 import platform
 from typing import NamedTuple
@@ -41,13 +40,6 @@ from jax_impl.parameters import list_parameters, named_parameters
 # region tables
 # without it float64 becomes float32, silently
 jax.config.update("jax_enable_x64", True)
-
-# jax 0.10.2: op by op each primitive is compiled anew for each shape;
-# the older emitters take half the time, and give the same numbers here
-# (docs/performance/loop.md). What is to be compiled has the usual ones.
-EMITTERS = "xla_cpu_use_fusion_emitters"
-GIVEN = os.environ.get("XLA_FLAGS", "")  # these count more, being last
-os.environ["XLA_FLAGS"] = f"--{EMITTERS}=false {GIVEN}".strip()
 
 # compiled graphs stay in the ignored build folder
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -126,9 +118,7 @@ def run(built, inputs, cotangents=None, compiled=False):
     moving = {n: x for n, x in xs.items() if is_floating(x)}
     fixed = {n: x for n, x in xs.items() if n not in moving}
     forget(built, xs, compiled)
-    usual = {EMITTERS: True}
-    jit = functools.partial(jax.jit, compiler_options=usual)
-    wrap = jit if compiled else lambda function: function
+    wrap = jax.jit if compiled else lambda function: function
 
     def forward(params, moving, fixed):
         return pure_call(built.call, params, moving | fixed)
