@@ -98,7 +98,7 @@ class LSQ(tf.keras.layers.Layer):
         self.step.assign(first_step(x, self.codes))
 
     def qparams(self):
-        step = self.step.value
+        step = tf.convert_to_tensor(self.step)  # a copy
         return step, tf.zeros_like(step, dtype=tf.int32)
 
     def call(self, x):
