@@ -1,6 +1,7 @@
 """An environment holds just what its requirements file pins."""
 
 import re
+import sysconfig
 from importlib.metadata import distributions
 
 from shared_tests.files import ROOT
@@ -11,6 +12,9 @@ ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet", "triton", "tools")
 CUDA = re.compile(r"(nvidia|cuda)[-_]|triton$|pip$")
 
 
+# not all of sys.path: what setuptools brings along is on it once some
+# test has imported it
+SITE = sysconfig.get_path("purelib")
 FOLDERS = {"tools": "shared_tests", "triton": "pytorch_impl/kernels"}
 
 
@@ -28,7 +32,7 @@ def test_the_environment_is_what_is_pinned(framework):
     want = pins(framework)
     have = {
         re.sub(r"[-_.]+", "-", d.metadata["Name"]).lower(): d.version
-        for d in distributions()
+        for d in distributions(path=[SITE])
     }
     have = {
         name: version
