@@ -112,18 +112,17 @@ def test_names_and_shapes(parameters, start, layer, config, expected):
 
 
 def test_a_prepared_layer_keeps_its_names(adapter):
-    """Those of the quantizers come after those of their Linear."""
+    """Each of its Linears, with the parameters of two quantizers."""
     config = dict(embed_dim=12, num_heads=6, num_kv_heads=2, bias=False)
     config |= dict(input_quantizer="pact", weight_quantizer="lsq")
-    found = adapter.shapes("QATMultiHeadAttention", config)
-    assert list(found.items()) == [
-        ("qkv.weight", (20, 12)),
-        ("qkv.weight_quantizer.step", (20,)),
-        ("qkv.input_quantizer.alpha", ()),
-        ("out.weight", (12, 12)),
-        ("out.weight_quantizer.step", (12,)),
-        ("out.input_quantizer.alpha", ()),
-    ]
+    assert adapter.shapes("QATMultiHeadAttention", config) == {
+        "qkv.weight": (20, 12),
+        "qkv.weight_quantizer.step": (20,),
+        "qkv.input_quantizer.alpha": (),
+        "out.weight": (12, 12),
+        "out.weight_quantizer.step": (12,),
+        "out.input_quantizer.alpha": (),
+    }
 
 
 def test_every_layer_has_a_row(package):
