@@ -104,6 +104,10 @@ def test_a_framework_that_was_never_started_is_a_failure():
     assert not succeeded(answer)
 
 
+def test_nothing_judged_is_a_failure():
+    assert not succeeded(results([]))
+
+
 def test_unsupported_is_shown_with_its_reason():
     only = row(verdict="unsupported", ratio=None, detail="no bfloat16")
     answer = results([only])
