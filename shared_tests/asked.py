@@ -106,7 +106,9 @@ def wrong_row(row, framework, question, table):
         return "a row that nobody asked for"
     kind, size = asked
     word, ratio = row["verdict"], row["ratio"]
-    lacking = lacks(table, *(row[k] for k in ("layer", "precision", "mode")))
+    lacking = lacks(
+        table, *(row[k] for k in ("layer", "precision", "mode"))
+    )
     if word == "unsupported":
         if not lacking:
             return "unsupported, but its adapter does not declare it"
@@ -115,7 +117,9 @@ def wrong_row(row, framework, question, table):
     elif lacking:
         return "judged, though its adapter declares it unsupported"
     elif word not in ("pass", "fail"):
-        return f"verdict expected pass, fail or unsupported, got {word!r}"
+        return (
+            f"verdict expected pass, fail or unsupported, got {word!r}"
+        )
     elif row["kind"] != kind and word == "pass":
         return f"kind expected {kind}, got {row['kind']!r}"
     elif row["elements"] != size and word == "pass":

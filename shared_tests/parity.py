@@ -280,7 +280,9 @@ class Framework:
 
     def wrong(self):
         """What is not as the table of cases asks for it, in words."""
-        found = [text for column in self.columns for text in column.wrong]
+        found = [
+            text for column in self.columns for text in column.wrong
+        ]
         seen = set(self.kept)
         for column in self.columns:
             twice = sorted(seen & column.started)
@@ -544,7 +546,8 @@ def merge(frameworks, part=None):
         "schema": SCHEMA,
         "part": part and part_of(part),
         "frameworks": {
-            f.name: f.status() | {"wrong": f.wrong()} for f in frameworks
+            f.name: f.status() | {"wrong": f.wrong()}
+            for f in frameworks
         },
         "sources": dict(sorted(sources.items())),
         "rows": [row for f in frameworks for row in f.rows()],

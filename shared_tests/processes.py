@@ -115,7 +115,9 @@ class Child:
 
     def message(self, size_of, seconds, most=math.inf):
         deadline = time.monotonic() + seconds
-        while not (size := size_of(self.came)) and len(self.came) <= most:
+        while (
+            not (size := size_of(self.came)) and len(self.came) <= most
+        ):
             self.wait([], deadline, f"no answer in {seconds} s")
         if not size or size > most:
             said = bytes(self.came[:TAIL])

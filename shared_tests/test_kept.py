@@ -71,7 +71,8 @@ def column(one, verdict="pass", left_out=None):
                 continue
             made.take(
                 {"event": "row", "framework": "jax", "detail": ""}
-                | {"layer": case.layer, "case": case.name} | where
+                | {"layer": case.layer, "case": case.name}
+                | where
                 | {"array": array, "kind": kind, "elements": size}
                 | {"verdict": verdict, "ratio": 0.25}
             )

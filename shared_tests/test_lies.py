@@ -169,7 +169,10 @@ LIES = {
     "ratio true": (changed(ratio=True), "ratio expected"),
     "fewer elements": (changed(elements=1), "elements expected"),
     "another kind": (changed(kind="trained"), "kind expected output"),
-    "another framework": (changed(framework="jax"), "another framework"),
+    "another framework": (
+        changed(framework="jax"),
+        "another framework",
+    ),
     "another array": (changed(array="out.z"), "nobody asked for"),
     "another case": (changed(case="vector"), "nobody asked for"),
     "another layer": (changed(layer="MLP"), "nobody asked for"),
@@ -268,9 +271,7 @@ def test_without_a_lie_it_is_green(trial):
 def check(answer, words):
     status, results, page, shown = answer
     assert status == 1
-    said = [
-        line for line in shown.splitlines() if words in line
-    ]
+    said = [line for line in shown.splitlines() if words in line]
     assert said, shown
     assert any(TITLES[LIAR] in x or x.startswith(LIAR) for x in said)
     assert "not within budget" in page
