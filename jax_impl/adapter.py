@@ -18,6 +18,7 @@ Raises: ValueError, TypeError for unknown layers and precisions, wrong
 # region imports
 import functools
 import inspect
+import itertools
 import pathlib
 import platform
 from typing import NamedTuple
@@ -54,9 +55,10 @@ PRECISIONS = {
     "float16": jnp.float16,
 }
 NO_FFT = "jnp.fft has no bfloat16 and no float16"
+# (layer, precision, mode), "*" for any
 UNSUPPORTED = {
-    ("HalfSpectrum", "bfloat16"): NO_FFT,
-    ("HalfSpectrum", "float16"): NO_FFT,
+    ("HalfSpectrum", "bfloat16", "*"): NO_FFT,
+    ("HalfSpectrum", "float16", "*"): NO_FFT,
 }
 PREPARED = {"QATMultiHeadAttention": "MultiHeadAttention"}
 LOSSES = ("squared_error", "cross_entropy")
@@ -208,7 +210,10 @@ def takes_params(layer):
 
 
 def unsupported(layer, precision, compiled=False):
-    return UNSUPPORTED.get((layer, precision))
+    mode = "compiled" if compiled else "eager"
+    each = (layer, "*"), (precision, "*"), (mode, "*")
+    found = (UNSUPPORTED.get(k) for k in itertools.product(*each))
+    return next(filter(None, found), None)
 
 
 def versions():

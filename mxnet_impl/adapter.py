@@ -18,6 +18,7 @@ Raises: ValueError, TypeError for unknown layers and precisions, wrong
 # region imports
 import functools
 import inspect
+import itertools
 import platform
 from typing import NamedTuple
 
@@ -43,8 +44,11 @@ OTHERS = ("bool", "int8", "int32", "int64", "uint8")
 NO_BFLOAT16 = "MXNet 1.9.1 has no bfloat16 in Python"
 NO_COMPILED = "MXNet 1.9.1 hybridizes hybrid_forward only, not a Block"
 NO_MATMUL = "np.matmul of MXNet 1.9.1 has no float16 on the CPU"
+# (layer, precision, mode), "*" for any
 UNSUPPORTED = {
-    ("HalfSpectrum", "float16"): NO_MATMUL,
+    ("*", "*", "compiled"): NO_COMPILED,
+    ("*", "bfloat16", "*"): NO_BFLOAT16,
+    ("HalfSpectrum", "float16", "*"): NO_MATMUL,
 }
 PREPARED = {"QATMultiHeadAttention": "MultiHeadAttention"}
 LOSSES = ("squared_error", "cross_entropy")
@@ -196,11 +200,10 @@ def construct(layer, config):
 
 
 def unsupported(layer, precision, compiled=False):
-    if compiled:
-        return NO_COMPILED
-    if precision == "bfloat16":
-        return NO_BFLOAT16
-    return UNSUPPORTED.get((layer, precision))
+    mode = "compiled" if compiled else "eager"
+    each = (layer, "*"), (precision, "*"), (mode, "*")
+    found = (UNSUPPORTED.get(k) for k in itertools.product(*each))
+    return next(filter(None, found), None)
 
 
 def versions():

@@ -18,6 +18,7 @@ Raises: ValueError, TypeError for unknown layers and precisions, wrong
 # region imports
 import functools
 import inspect
+import itertools
 import os
 import pathlib
 import platform
@@ -48,9 +49,10 @@ PRECISIONS = {
     "float16": torch.float16,
 }
 NO_FFT = "torch.fft has no bfloat16 and no float16 on the CPU"
+# (layer, precision, mode), "*" for any
 UNSUPPORTED = {
-    ("HalfSpectrum", "bfloat16"): NO_FFT,
-    ("HalfSpectrum", "float16"): NO_FFT,
+    ("HalfSpectrum", "bfloat16", "*"): NO_FFT,
+    ("HalfSpectrum", "float16", "*"): NO_FFT,
 }
 PREPARED = {"QATMultiHeadAttention": "MultiHeadAttention"}
 LOSSES = ("squared_error", "cross_entropy")
@@ -196,7 +198,10 @@ def unsupported(layer, precision, compiled=False):
             torch._inductor.cpp_builder.get_cpp_compiler()
         except torch._inductor.exc.InvalidCxxCompiler:
             return "torch.compile needs a C++ compiler, none was found"
-    return UNSUPPORTED.get((layer, precision))
+    mode = "compiled" if compiled else "eager"
+    each = (layer, "*"), (precision, "*"), (mode, "*")
+    found = (UNSUPPORTED.get(k) for k in itertools.product(*each))
+    return next(filter(None, found), None)
 
 
 def versions():

@@ -33,7 +33,7 @@ from rich.progress import (
     TextColumn,
 )
 
-from shared_tests import kept, selection
+from shared_tests import asked, kept, selection
 from shared_tests.environments import (
     environment_error,
     last_line,
@@ -45,65 +45,118 @@ from shared_tests.fixture_files import (
     check_manifest,
     read_manifest,
 )
-from shared_tests.processes import Child, Ended, Silent, module
+from shared_tests.processes import Child, Ended, Silent, TooLong, module
 from shared_tests.report import html, print_report, succeeded
 from shared_tests.run import run_name, runs
 
 SCHEMA = 1
 STALL_SECONDS = 300  # without a sign of life, a process counts as hung
 SAY_SECONDS = 10  # between two lines of progress, without a terminal
+WRONG = 20  # lines of a process that make no sense, before it is ended
 HELP = 40  # a helper imports for seconds: only where so many runs wait
 CACHE = ROOT / "build" / "parity-cache"
 
 
 class Column:
-    """What one process of a framework has reported so far."""
+    """What one process of a framework has reported so far.
 
-    def __init__(self, framework):
+    question, table: what it may report, as in asked.py
+    """
+
+    def __init__(self, framework, question, table):
         self.framework = framework
+        self.question, self.table = question, table
         self.versions = {}
         self.sources = {}
         self.rows = []
         self.by_run = {}
         self.doing = "starting"
         self.total = None
-        self.started = 0
+        self.started = set()
         self.ended = {}
         self.finished = False
         self.error = None
+        self.wrong = []  # what it reported wrongly, quoted
+
+    def read(self, line):
+        """Take what one line says; what is wrong is kept, in words."""
+        try:
+            event = asked.event_of(line)
+            why = self.take(event)
+        except asked.Wrong as error:
+            why = str(error)
+        if why:
+            self.wrong.append(f"{why}: {asked.quoted(line)}")
 
     def take(self, event):
+        """What is wrong with an event, in words, or None."""
         word = event.pop("event")
+        if self.finished:
+            return f"{word} after done"
+        if self.total is None and word not in ("hello", "error"):
+            return f"{word} before hello"
         if word == "hello":
-            self.total = event["total"]
-            self.versions = event["versions"]
-            self.sources = event["sources"]
-        elif word == "start":
-            self.started += 1
-            what = "{case} ({mode}, {precision})".format(**event)
-            self.doing = f"running {what}"
-        elif word == "row":
-            self.rows.append(event)
-            run = "{layer}-{case}.{precision}.{mode}".format(**event)
-            self.by_run.setdefault(run, []).append(event)
-        elif word == "end":
-            self.ended[event["run"]] = event["seconds"]
-        elif word == "error":
-            self.error = event["message"]
-        elif word == "done":
+            return self.hello(event)
+        if word == "start":
+            return self.start(event)
+        if word == "row":
+            return self.row(event)
+        if word == "end":
+            return self.end(event)
+        if word == "error":
+            self.error = self.error or event["message"]
+        elif self.error:
+            return "done after error"
+        else:
             self.finished = True
             self.doing = "done"
 
+    def hello(self, event):
+        if self.total is not None:
+            return "hello a second time"
+        self.total = event["total"]
+        self.versions = event["versions"]
+        self.sources = event["sources"]
+        if self.total != len(runs()):
+            return f"total expected {len(runs())}"
+
+    def start(self, event):
+        run = "{case}.{precision}.{mode}".format(**event)
+        if run not in self.question:
+            return "a run that nobody asked for"
+        if run in self.started:
+            return "a run started a second time"
+        self.started.add(run)
+        what = "{case} ({mode}, {precision})".format(**event)
+        self.doing = f"running {what}"
+
+    def row(self, row):
+        run = asked.run_of(row)
+        came = self.by_run.get(run, [])
+        why = asked.wrong_row(
+            row, self.framework, self.question, self.table
+        )
+        if not why and run not in self.started - self.ended.keys():
+            why = "a row outside its run"
+        if any(row["array"] == other["array"] for other in came):
+            why = why or "a row a second time"
+        if why:
+            return why
+        self.rows.append(row)
+        self.by_run.setdefault(run, came).append(row)
+
+    def end(self, event):
+        run = event["run"]
+        if run not in self.started - self.ended.keys():
+            return "the end of no run"
+        self.ended[run] = event["seconds"]
+
     def status(self):
-        if self.finished:
-            return {
-                "status": "ran",
-                "reason": "",
-                "versions": self.versions,
-            }
+        ran = self.finished and not self.error
+        reason = self.error or "it never started"
         return {
-            "status": "missing",
-            "reason": self.error or "it never started",
+            "status": "ran" if ran else "missing",
+            "reason": "" if ran else reason,
             "versions": self.versions,
         }
 
@@ -113,10 +166,11 @@ class Framework:
     were kept, and the columns of the processes that compute the others.
     """
 
-    def __init__(self, name, wanted, fixtures, fresh, cache=CACHE):
+    def __init__(self, name, wanted, fixtures, fresh, cache=None):
         self.name = name
         self.runs = [run_name(*one) for one in wanted]
-        self.cache = cache
+        self.question, self.table = {}, asked.declared(name)
+        self.cache = cache or CACHE
         self.columns = []
         self.error = environment_error(name)
         self.keys, self.kept, self.seconds = {}, {}, {}
@@ -130,8 +184,10 @@ class Framework:
         try:
             manifest = read_manifest(fixtures)
             check_manifest(manifest)
-        except FixtureError:
-            return  # the processes will say it
+        except FixtureError as error:
+            self.error = f"FixtureError: {error}"
+            return
+        self.question = asked.question(wanted, manifest, fixtures)
         key = self.environment = sha256(
             kept.environment(self.name).encode()
         )
@@ -144,8 +200,17 @@ class Framework:
             self.keys[run] = key
             entry = kept.read(self.cache, self.name, run)
             self.seconds[run] = entry.get("seconds")
-            if not fresh and entry.get("digest") == key[0]:
+            same = not fresh and entry.get("digest") == key[0]
+            if same and self.whole(run, entry["rows"]):
                 self.kept[run] = entry["rows"]
+
+    def whole(self, run, rows):
+        """All that was asked of a run, once, and nothing wrong in it."""
+        names = sorted(row["array"] for row in rows)
+        return names == sorted(self.question[run]) and not any(
+            asked.wrong_row(row, self.name, self.question, self.table)
+            for row in rows
+        )
 
     def todo(self):
         return [run for run in self.runs if run not in self.kept]
@@ -181,7 +246,7 @@ class Framework:
                     column.sources.get(path) == digest
                     for path, digest in files.items()
                 )
-                if not (rows and good and same):
+                if not (good and same and self.whole(run, rows)):
                     continue
                 kept.keep(
                     self.cache, self.name, run, key, rows, seconds
@@ -201,12 +266,33 @@ class Framework:
                     0,
                 )
 
-    def rows(self):
-        """In the order of runs(), however they were shared."""
+    def by_run(self):
+        """{run: rows}; of a run that two processes report, the first."""
         found = dict(self.kept)
         for column in self.columns:
-            found |= column.by_run
+            found = column.by_run | found
+        return found
+
+    def rows(self):
+        """In the order of runs(), however they were shared."""
+        found = self.by_run()
         return [row for run in self.runs for row in found.get(run, ())]
+
+    def wrong(self):
+        """What is not as the table of cases asks for it, in words."""
+        found = [
+            text for column in self.columns for text in column.wrong
+        ]
+        seen = set(self.kept)
+        for column in self.columns:
+            twice = sorted(seen & column.started)
+            found += [f"{run} was run a second time" for run in twice]
+            seen |= column.started
+        if self.status()["status"] == "ran":
+            found += filter(
+                None, [asked.missing(self.rows(), self.question)]
+            )
+        return found
 
     def sources(self):
         found = {}
@@ -269,7 +355,8 @@ async def follow(column, command, log, show, stall=STALL_SECONDS):
     except asyncio.CancelledError:
         child.kill()  # then listen sees its end, and ends too
         raise
-    if getattr(error, "code", None) != 0 or not column.finished:
+    whole = column.finished and not column.error
+    if getattr(error, "code", None) != 0 or not whole:
         column.finished = False
         column.error = column.error or ending(column, error, log)
     show(column)
@@ -280,8 +367,14 @@ def listen(column, child, show, stall):
     with child:
         try:
             while True:
-                column.take(json.loads(child.line(stall)))
+                column.read(child.line(stall))
+                if len(column.wrong) > WRONG:
+                    raise TooLong(f"more than {WRONG} wrong lines", b"")
                 show(column)
+        except TooLong as error:
+            how, said = error.args
+            column.wrong.append(f"{how}: {asked.quoted(said)}")
+            return error
         except (Ended, Silent) as error:
             return error
 
@@ -289,6 +382,8 @@ def listen(column, child, show, stall):
 def ending(column, error, log):
     if isinstance(error, Silent):
         how = "no sign of life, so it was ended,"
+    elif isinstance(error, TooLong):
+        how = f"{error.args[0]}, so it was ended,"
     elif error.signal:
         how = f"stopped by {error.signal}"
     else:
@@ -375,13 +470,13 @@ class Display:
             self.print("  ".join(filter(None, words)))
 
 
-async def run_all(wanted, asked, fixtures, fresh, console):
+async def run_all(wanted, part, fixtures, fresh, console):
     """[Framework], with all that they had to show."""
     logs = ROOT / "build" / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     frameworks = [
         Framework(name, wanted, fixtures, fresh)
-        for name in asked.frameworks
+        for name in part.frameworks
     ]
     display = Display(frameworks, console)
     slots = len(os.sched_getaffinity(0))
@@ -402,7 +497,7 @@ async def run_all(wanted, asked, fixtures, fresh, console):
             return sum(1 for _ in shares[fw.name].iterdir())
 
         async def compute(fw):
-            column = Column(fw.name)
+            column = Column(fw.name, fw.question, fw.table)
             fw.columns.append(column)
             number = len(fw.columns)
             log = logs / f"{fw.name}{number if number > 1 else ''}.log"
@@ -434,40 +529,48 @@ async def run_all(wanted, asked, fixtures, fresh, console):
 
 
 def failed(framework):
-    """A process of it did not come to its end: another would not either."""
-    return any(column.error for column in framework.columns)
+    """A process of it did not come to its end, or ended without a run:
+    another would not do better."""
+    return any(
+        column.error or column.wrong or not column.ended
+        for column in framework.columns
+        if column.error or column.finished
+    )
 
 
-def merge(frameworks, asked=None):
+def merge(frameworks, part=None):
     sources = {}
     for framework in frameworks:
         sources |= framework.sources()
     return {
         "schema": SCHEMA,
-        "part": asked and part_of(asked),
-        "frameworks": {f.name: f.status() for f in frameworks},
+        "part": part and part_of(part),
+        "frameworks": {
+            f.name: f.status() | {"wrong": f.wrong()}
+            for f in frameworks
+        },
         "sources": dict(sorted(sources.items())),
         "rows": [row for f in frameworks for row in f.rows()],
     }
 
 
-def part_of(asked):
+def part_of(part):
     """For results.json; None where all was asked for."""
-    if not asked.text:
+    if not part.text:
         return None
-    return {"asked": asked.text, "frameworks": list(asked.frameworks)}
+    return {"asked": part.text, "frameworks": list(part.frameworks)}
 
 
-def wanted_runs(asked):
+def wanted_runs(part):
     """The runs of a part; raises Unknown where there are none."""
     found = [
         (case, precision, mode)
         for case, precision, mode in runs()
-        if case.id in asked.cases and precision in asked.precisions
+        if case.id in part.cases and precision in part.precisions
     ]
     if not found:
         raise selection.Unknown(
-            f"{asked.text}: expected at least one run, got none"
+            f"{part.text}: expected at least one run, got none"
             " (make show CASE=... says in which precisions a case runs)"
         )
     return found
@@ -484,10 +587,10 @@ def main():
     parser.add_argument("--fresh", action="store_true")
     args = parser.parse_args()
     try:
-        asked = selection.part(
+        part = selection.part(
             args.layer, args.frameworks, args.precision
         )
-        wanted = wanted_runs(asked)
+        wanted = wanted_runs(part)
     except selection.Unknown as error:
         print(error, file=sys.stderr)
         return 2
@@ -496,10 +599,10 @@ def main():
     fresh = args.fresh or bool(os.environ.get("CI"))
     fixtures = args.fixtures.resolve()
     frameworks = asyncio.run(
-        run_all(wanted, asked, fixtures, fresh, console)
+        run_all(wanted, part, fixtures, fresh, console)
     )
-    results = merge(frameworks, asked)
-    folder = "parity-part" if asked.text else "parity"
+    results = merge(frameworks, part)
+    folder = "parity-part" if part.text else "parity"
     output = args.output or ROOT / "build" / folder
     write(output / "results.json", json.dumps(results, indent=1))
     write(output / "index.html", html(results))

@@ -11,6 +11,7 @@ ends with it. Standard library only: all environments import this.
 """
 
 import contextlib
+import math
 import os
 import select
 import signal
@@ -24,12 +25,17 @@ from shared_tests.files import ROOT
 
 LENGTH = struct.Struct("<Q")  # in front of a block
 PART = 2**16  # bytes that a pipe holds
+LINE = 2**24  # bytes of a line; no answer is longer
 TAIL = 2000  # characters of its errors that are kept
 GRACE = 60  # seconds to end, once a pipe is closed
 
 
 class Silent(Exception):
     """The process runs, but did not do its part in time."""
+
+
+class TooLong(Exception):
+    """It said a line of more than LINE bytes, or one that has no end."""
 
 
 class Ended(Exception):
@@ -102,15 +108,20 @@ class Child:
                     raise self.ending() from None
 
     def line(self, seconds):
-        return self.message(line_size, seconds)
+        return self.message(line_size, seconds, LINE)
 
     def block(self, seconds):
         return self.message(block_size, seconds)[LENGTH.size :]
 
-    def message(self, size_of, seconds):
+    def message(self, size_of, seconds, most=math.inf):
         deadline = time.monotonic() + seconds
-        while not (size := size_of(self.came)):
+        while (
+            not (size := size_of(self.came)) and len(self.came) <= most
+        ):
             self.wait([], deadline, f"no answer in {seconds} s")
+        if not size or size > most:
+            said = bytes(self.came[:TAIL])
+            raise TooLong(f"a line of more than {most} bytes", said)
         data = bytes(self.came[:size])
         del self.came[:size]
         return data

@@ -1,9 +1,10 @@
 """The merged parity report: terminal matrix and a self-contained page.
 
 Every function takes the results of parity.py: {"schema", "frameworks":
-{fw: {"status", "reason", "versions", "kept"}}, "part", "sources",
+{fw: {"status", "reason", "versions", "kept", "wrong"}}, "part", "sources",
 "rows"}. part is None, or {"asked", "frameworks"} of a run of a part; kept
-counts the rows that are those of an earlier run.
+counts the rows that are those of an earlier run; wrong says, in words,
+what came otherwise than the table of cases asks for (asked.py).
 """
 
 from html import escape
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from shared_tests.environments import FRAMEWORKS, TITLES
 
+SHOWN = 20  # failures of a kind, in the terminal
 SHADES = ("#f2f6fc", "#dbe8f7", "#bcd5f0", "#94bbe5", "#6399d4")
 
 
@@ -23,14 +25,26 @@ def asked_for(results):
 
 
 def succeeded(results):
-    """All that were asked for ran to the end, and no row failed."""
-    states = results["frameworks"]
-    names = asked_for(results)
-    ran = [
-        fw in states and states[fw]["status"] == "ran" for fw in names
+    """All that were asked for ran to the end, and showed every row that
+    the table of cases asks for, once, and none failed."""
+    whole = [fw in results["frameworks"] for fw in asked_for(results)]
+    whole += [sound(state) for state in results["frameworks"].values()]
+    words = {row["verdict"] for row in results["rows"]}
+    good = words and words <= {"pass", "unsupported"}
+    return bool(good) and all(whole)
+
+
+def sound(state):
+    return state["status"] == "ran" and not state["wrong"]
+
+
+def wrong(results):
+    """One line for each thing that came otherwise than asked for."""
+    return [
+        f"{TITLES[fw]} reported wrongly: {text}"
+        for fw, state in results["frameworks"].items()
+        for text in state["wrong"]
     ]
-    bad = any(row["verdict"] == "fail" for row in results["rows"])
-    return bool(results["rows"]) and all(ran) and not bad
 
 
 def kept(results):
@@ -127,7 +141,7 @@ def matrix(results, title, *keys):
     for key in keys:
         table.add_column(key)
     for fw in asked_for(results):
-        missing = results["frameworks"][fw]["status"] != "ran"
+        missing = not sound(results["frameworks"][fw])
         head = f"{TITLES[fw]} ✗" if missing else TITLES[fw]
         table.add_column(head, justify="right")
     styles = {"fail": "bold red", "pass": "green"}
@@ -159,11 +173,14 @@ def print_report(results, console):
         if state["status"] != "ran":
             text = f"{TITLES[fw]} is missing: {state['reason']}"
             console.print(text, style="bold red", markup=False)
-    wrong = failures(results)
-    for row in wrong[:20]:
-        console.print(describe(row), markup=False, highlight=False)
-    if len(wrong) > 20:
-        console.print(f"... and {len(wrong) - 20} more failures")
+    lines = [describe(row) for row in failures(results)]
+    for found in (wrong(results), lines):
+        for line in found[:SHOWN]:
+            console.print(
+                line, markup=False, highlight=False, soft_wrap=True
+            )
+        if len(found) > SHOWN:
+            console.print(f"... and {len(found) - SHOWN} more failures")
     console.print(closing_line(results), highlight=False)
 
 
@@ -177,7 +194,8 @@ def closing_line(results):
     text += f"{elements:,} element comparisons in {arrays:,} arrays, "
     text += f"{ran} of {len(asked_for(results))} frameworks"
     text += " asked for, " if part else ", "
-    text += f"{len(failures(results))} failures"
+    count = len(failures(results)) + len(wrong(results))
+    text += f"{count} failures"
     if kept(results):
         text += f"; {kept(results):,} rows cached, of an earlier run"
     if top:
@@ -281,7 +299,8 @@ def html(results):
     if results.get("part"):
         asked = escape(results["part"]["asked"])
         verdict = f"only a part ({asked}), {verdict}"
-    wrong = [describe(row) for row in failures(results)]
+    bad = wrong(results)
+    bad += [describe(row) for row in failures(results)]
     reasons = {
         f"{TITLES[r['framework']]}: {r['detail']}"
         for r in results["rows"]
@@ -293,7 +312,7 @@ def html(results):
 <title>Parity: {verdict}</title><style>{STYLE}</style></head><body>
 <h1>Parity: <span class="{"good" if good else "bad"}">{verdict}</span></h1>
 <p>{escape(closing_line(results))}</p>
-{html_list(f"Failures ({len(wrong)})", wrong, opened=True)}
+{html_list(f"Failures ({len(bad)})", bad, opened=True)}
 <h2>Worst |error| / budget</h2>
 <p>1.00 is the limit, for every layer, framework and precision; the darker,
 the nearer to it. A ratio of 0.06 is one standard deviation of the rounding

@@ -26,6 +26,7 @@ import time
 
 import numpy as np
 
+from shared_tests import asked
 from shared_tests.cases import CASES
 from shared_tests.files import ROOT, sha256
 from shared_tests.fixture_files import (
@@ -105,50 +106,54 @@ def computed(adapter, case, precision, mode, fixture):
 def judge_run(adapter, case, precision, mode, fixture):
     """{array: Verdict} of one case in one precision and mode.
 
-    A NumPy layout, a missing array, an unexpected one and an exception of
-    the framework are verdicts too: nothing that goes wrong is left out.
+    A NumPy layout, a missing array, an unexpected one, one without its
+    reference and an exception of the framework are verdicts too: nothing
+    that goes wrong is left out, and no fixture makes it fewer.
     """
-    references = group(fixture, "ref")
-    sigma = sigmas(fixture, precision)
+    names = [*asked.arrays(case, asked.params_of(fixture))]
     try:
         results = computed(adapter, case, precision, mode, fixture)
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        return {name: failed(text) for name in references}
+        return {name: failed(text) for name in names}
+    names += sorted(set(results) - set(names))
+    references = group(fixture, "ref")
+    sigma = sigmas(fixture, precision)
     verdicts = {}
-    for name, reference in references.items():
-        if name in results:
-            verdicts[name] = judge(
-                results[name], reference, sigma[name], precision
-            )
-        else:
+    for name in names:
+        if name not in results:
             verdicts[name] = failed("missing from the result")
-    for name in sorted(set(results) - set(references)):
-        verdicts[name] = failed("has no reference")
+        elif name not in references:
+            verdicts[name] = failed("has no reference")
+        elif name not in sigma:
+            verdicts[name] = failed("has no sigma")
+        else:
+            verdicts[name] = judge(
+                results[name], references[name], sigma[name], precision
+            )
     return verdicts
 
 
-def kind(case, array, reference):
+def kind(case, array, kinds):
     """output, input_grad, param_grad, trained or integer."""
-    if array.startswith("trained."):
-        return "trained"
-    if reference is not None and reference.dtype.kind in "iub":
-        return "integer"
-    side, name = array.split(".", 1)
-    if side == "out":
-        return "output"
+    if array in kinds:
+        return kinds[array]
+    side, _, name = array.partition(".")
+    if side in ("out", "trained"):
+        return "output" if side == "out" else "trained"
     return "input_grad" if name in case.inputs else "param_grad"
 
 
 def rows(framework, adapter, case, precision, mode, fixture):
     """The report's rows of one run; one an array."""
     references = group(fixture, "ref")
+    kinds = asked.arrays(case, asked.params_of(fixture))
     compiled = mode == "compiled"
     reason = adapter.unsupported(case.layer, precision, compiled)
     verdicts = {}
     if not reason:
         verdicts = judge_run(adapter, case, precision, mode, fixture)
-    for array in verdicts or references:
+    for array in verdicts or kinds:
         verdict = verdicts.get(array)
         reference = references.get(array)
         size = 0 if reason or reference is None else reference.size
@@ -159,7 +164,7 @@ def rows(framework, adapter, case, precision, mode, fixture):
             "mode": mode,
             "precision": precision,
             "array": array,
-            "kind": kind(case, array, reference),
+            "kind": kind(case, array, kinds),
             "elements": int(size),
         }
         if reason:

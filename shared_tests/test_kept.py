@@ -10,6 +10,7 @@ from shared_tests.cases import CASES
 from shared_tests.environments import FRAMEWORKS
 from shared_tests.files import ROOT
 from shared_tests.fixture_files import read_manifest
+from shared_tests.run import runs
 
 ENVIRONMENTS = ("tools",)
 
@@ -50,23 +51,31 @@ def framework(repo, fresh=False):
     return parity.Framework("jax", WANTED, fixtures, fresh, cache)
 
 
-def column(one, verdict="pass"):
+def column(one, verdict="pass", left_out=None):
     """A process that has computed both, from the files as they are."""
-    made = parity.Column("jax")
+    made = parity.Column("jax", one.question, one.table)
     files = {}
     for _, own in one.keys.values():
         files |= own
     made.take(
-        {"event": "hello", "total": 2, "versions": {"jax": "0.10.2"}}
+        {"event": "hello", "total": len(runs())}
+        | {"versions": {"jax": "0.10.2"}}
         | {"sources": files}
     )
     for case, precision, mode in WANTED:
-        made.take(
-            {"event": "row", "layer": case.layer, "case": case.name}
-            | {"precision": precision, "mode": mode, "array": "out.y"}
-            | {"verdict": verdict, "ratio": 0.25}
-        )
+        where = {"precision": precision, "mode": mode}
+        made.take({"event": "start", "case": case.id} | where)
         run = f"{case.id}.{precision}.{mode}"
+        for array, (kind, size) in one.question[run].items():
+            if array == left_out:
+                continue
+            made.take(
+                {"event": "row", "framework": "jax", "detail": ""}
+                | {"layer": case.layer, "case": case.name}
+                | where
+                | {"array": array, "kind": kind, "elements": size}
+                | {"verdict": verdict, "ratio": 0.25}
+            )
         made.take({"event": "end", "run": run, "seconds": 1.5})
     made.take({"event": "done"})
     return made
@@ -93,9 +102,11 @@ def append(path):
 def test_nothing_moved(saved):
     one = framework(saved)
     assert one.todo() == []
-    assert [row["ratio"] for row in one.rows()] == [0.25, 0.25]
+    asked = sum(map(len, one.question.values()))
+    assert [row["ratio"] for row in one.rows()] == [0.25] * asked
+    assert one.wrong() == []
     assert one.status()["status"] == "ran"
-    assert one.status()["kept"] == 2
+    assert one.status()["kept"] == asked
     assert one.status()["versions"] == {"jax": "0.10.2"}
     assert one.sources()["jax_impl/linear.py"]
 
@@ -182,6 +193,14 @@ def test_rows_that_fail_are_not_kept(repo):
     one.columns.append(column(one, "fail"))
     one.save()
     assert again(repo) == {PERCEPTRON, CENTERED}
+
+
+def test_a_run_without_all_its_rows_is_not_kept(repo):
+    one = framework(repo)
+    one.columns.append(column(one, left_out="grad.x"))
+    one.save()
+    assert again(repo) == {PERCEPTRON, CENTERED}
+    assert "2 of the 8 rows" in one.wrong()[0]
 
 
 def test_a_page_that_changed_while_it_ran_is_not_kept(repo):

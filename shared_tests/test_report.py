@@ -11,6 +11,7 @@ from rich.console import Console
 from shared_tests import environments, parity
 from shared_tests.environments import FRAMEWORKS
 from shared_tests.files import write
+from shared_tests.fixture_files import FIXTURES
 from shared_tests.parity import Column, follow, merge
 from shared_tests.report import (
     closing_line,
@@ -18,6 +19,7 @@ from shared_tests.report import (
     print_report,
     succeeded,
 )
+from shared_tests.run import runs
 
 ENVIRONMENTS = ("tools",)
 
@@ -43,6 +45,7 @@ def results(rows, **states):
         "status": "ran",
         "reason": "",
         "versions": {"torch": "2.13.0"},
+        "wrong": [],
     }
     frameworks = dict.fromkeys(FRAMEWORKS, ran) | states
     return {
@@ -64,6 +67,7 @@ GONE = {
     "status": "missing",
     "reason": "stopped by SIGKILL",
     "versions": {},
+    "wrong": [],
 }
 
 
@@ -183,14 +187,33 @@ def test_what_an_earlier_run_computed_is_counted():
     assert "1 rows cached" in html(answer)
 
 
-HELLO = {"event": "hello", "total": 2, "versions": {}, "sources": {}}
+def test_what_was_reported_wrongly_is_a_failure():
+    state = results(GOOD)["frameworks"]["tf"]
+    text = "no JSON: Loading <model> ..."
+    answer = results(GOOD, tf=state | {"wrong": [text]})
+    assert not succeeded(answer)
+    assert f"TensorFlow reported wrongly: {text}" in terminal(answer)
+    assert "no JSON: Loading &lt;model&gt; ..." in html(answer)
+    assert "1 failures" in closing_line(answer)
+    assert "TensorFlow ✗" in terminal(answer)
+
+
+def test_an_unknown_verdict_is_no_success():
+    assert not succeeded(results([*GOOD, row(verdict="FAIL")]))
+
+
+HELLO = {"event": "hello", "versions": {}, "sources": {}}
+HELLO |= {"total": len(runs())}
 START = {
     "event": "start",
     "case": "Linear-basic",
     "mode": "eager",
     "precision": "float32",
 }
-ROW = {"event": "row", **row()}
+ROW = {"event": "row", **row(framework="mxnet")}
+QUESTION = {
+    "Linear-basic.float32.eager": {"grad.weight": ("param_grad", 21)}
+}
 DONE = {"event": "done"}
 
 
@@ -204,7 +227,7 @@ def play(tmp_path, *events, end="", stall=20):
         "-c",
         f"import os, sys, time\n{lines}{end}",
     )
-    column = Column("mxnet")
+    column = Column("mxnet", QUESTION, ())
     log = tmp_path / "mxnet.log"
     asyncio.run(follow(column, command, log, lambda _: None, stall))
     return column
@@ -227,14 +250,14 @@ def test_a_run_to_the_end(tmp_path):
     ],
 )
 def test_a_run_that_ends_early_says_where(tmp_path, end, words):
-    column = play(tmp_path, HELLO, START, ROW, START, end=end)
+    column = play(tmp_path, HELLO, START, ROW, end=end)
     state = column.status()
     assert state["status"] == "missing"
     assert words in state["reason"]
     where = "while running Linear-basic (eager, float32)"
     assert where in state["reason"]
     assert len(column.rows) == 1, "what it had reported is kept"
-    whole = parity.Framework("mxnet", [], tmp_path, True)
+    whole = parity.Framework("mxnet", [], FIXTURES, True)
     whole.columns.append(column)
     assert whole.status()["status"] == "missing"
     assert where in whole.status()["reason"]
@@ -257,8 +280,8 @@ def test_an_interrupted_run_ends_its_processes(tmp_path):
     """They have sessions of their own, which Ctrl-C does not reach."""
     code = "import os, time; print(os.getpid(), flush=True)"
     command = sys.executable, "-c", f"{code}; time.sleep(60)"
-    column, said = Column("mxnet"), []
-    column.take = said.append  # the number alone is JSON
+    column, said = Column("mxnet", {}, ()), []
+    column.read = said.append
 
     async def interrupted():
         run = asyncio.create_task(
@@ -272,7 +295,7 @@ def test_an_interrupted_run_ends_its_processes(tmp_path):
 
     asyncio.run(interrupted())
     with pytest.raises(ProcessLookupError):
-        os.kill(said[0], 0)
+        os.kill(int(said[0]), 0)
 
 
 def test_what_a_framework_says_itself_comes_first(tmp_path):

@@ -262,6 +262,7 @@ def profiled(framework, folder):
 
 def try_all(framework, stage, advance, deadline=None):
     """Tries what is wanted; one row each, appended as it comes."""
+    FOLDER.mkdir(parents=True, exist_ok=True)  # a fresh clone has none
     digests, rows = suite_digests(), read_rows(framework)
     todo = wanted(every(framework), rows, digests, stage)
     advance(total=len(todo))

@@ -239,3 +239,13 @@ def test_the_document(page):
     below, left = mutants.missed(found)
     assert "of systematic faults killed, expected 98.0 %" in below
     assert left == "jax: 1 systematic faults not tried to the end"
+
+
+def test_a_fresh_clone_has_no_folder_for_the_results(
+    tmp_path, monkeypatch
+):
+    folder = tmp_path / "build" / "mutants"
+    monkeypatch.setattr(mutant_trial, "FOLDER", folder)
+    monkeypatch.setattr(mutant_trial, "every", lambda _: [])
+    mutant_trial.try_all("jax", "cases", lambda **_: None)
+    assert folder.is_dir()
