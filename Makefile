@@ -103,11 +103,11 @@ format: .venv/tools/.stamp ## let ruff format everything
 	@.venv/tools/bin/ruff check --no-cache --fix .
 	@.venv/tools/bin/ruff format --no-cache .
 
-fixtures: .venv/pytorch/.stamp ## recompute references and budgets
-	@.venv/pytorch/bin/python -m shared_tests.make_fixtures
+fixtures: .venv/pytorch/.stamp ## recompute references and budgets; CASE=A,B: of these
+	@.venv/pytorch/bin/python -m shared_tests.renew_fixtures --cases "$(CASE)"
 
 fixtures-check: .venv/pytorch/.stamp ## are the committed fixtures up to date?
-	@.venv/pytorch/bin/python -m shared_tests.make_fixtures --check
+	@.venv/pytorch/bin/python -m shared_tests.renew_fixtures --check --cases "$(CASE)"
 
 $(ENVIRONMENTS:%=test-%): test-%: .venv/%/.stamp
 	@.venv/$*/bin/python -m pytest --framework=$* shared_tests
