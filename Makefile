@@ -41,7 +41,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
 .PHONY: compare show alignment memory ledger digits fuzz check mutants bench-gpu
-.PHONY: false-alarms error-budgets
+.PHONY: false-alarms error-budgets power
 .PHONY: environments kernels clean $(ENVIRONMENTS:%=test-%)
 
 help: ## this text
@@ -94,6 +94,9 @@ false-alarms: environments ## fresh cases, all right: who is outside? MINUTES=10
 
 error-budgets: environments ## the usual criteria beside ours; docs/error-budgets.md
 	@$(TOOLS) -m shared_tests.trials.error_budgets
+
+power: .venv/tools/.stamp ## how small a fault each case sees; docs/power.md
+	@$(TOOLS) -m shared_tests.power
 
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .
