@@ -41,7 +41,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
 .PHONY: compare show alignment memory ledger digits fuzz check mutants bench-gpu
-.PHONY: false-alarms error-budgets
+.PHONY: false-alarms error-budgets power
 .PHONY: environments kernels clean $(ENVIRONMENTS:%=test-%)
 
 help: ## this text
@@ -95,6 +95,9 @@ false-alarms: environments ## fresh cases, all right: who is outside? MINUTES=10
 error-budgets: environments ## the usual criteria beside ours; docs/error-budgets.md
 	@$(TOOLS) -m shared_tests.trials.error_budgets
 
+power: .venv/tools/.stamp ## how small a fault each case sees; docs/power.md
+	@$(TOOLS) -m shared_tests.power
+
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .
 	@.venv/tools/bin/ruff format --no-cache --check .
@@ -103,11 +106,11 @@ format: .venv/tools/.stamp ## let ruff format everything
 	@.venv/tools/bin/ruff check --no-cache --fix .
 	@.venv/tools/bin/ruff format --no-cache .
 
-fixtures: .venv/pytorch/.stamp ## recompute references and budgets
-	@.venv/pytorch/bin/python -m shared_tests.make_fixtures
+fixtures: .venv/pytorch/.stamp ## recompute references and budgets; CASE=A,B: of these
+	@.venv/pytorch/bin/python -m shared_tests.renew_fixtures --cases "$(CASE)"
 
 fixtures-check: .venv/pytorch/.stamp ## are the committed fixtures up to date?
-	@.venv/pytorch/bin/python -m shared_tests.make_fixtures --check
+	@.venv/pytorch/bin/python -m shared_tests.renew_fixtures --check --cases "$(CASE)"
 
 $(ENVIRONMENTS:%=test-%): test-%: .venv/%/.stamp
 	@.venv/$*/bin/python -m pytest --framework=$* shared_tests

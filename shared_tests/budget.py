@@ -337,7 +337,8 @@ def estimate(compute, seed, runs=RUNS, accumulator=1.0, step=STEP):
 
     compute: no arguments, float64 PyTorch inside, returns {name: ndarray}
     Returns: ({name: float64 ndarray}, {name: float64 ndarray}), sigma in
-        units of the unit roundoff; integer arrays have sigma 0
+        units of the unit roundoff. Of integers it says where noise moves
+        one, by how much: no budget, integers must be equal (verdict.py)
     """
     reference = compute()
     total = {k: np.zeros(np.shape(v)) for k, v in reference.items()}

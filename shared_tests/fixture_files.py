@@ -23,11 +23,14 @@ from safetensors.numpy import load, save
 
 from shared_tests.cases import CASES
 from shared_tests.files import sha256
+from shared_tests.verdict import sigma_error
 
 HERE = pathlib.Path(__file__).resolve().parent
 FIXTURES = HERE / "fixtures"
 MAKERS = ("budget.py", "make_fixtures.py")
 SCHEMA = 1
+PARTS = {"makers": dict, "cases": dict, "seed": int, "versions": dict}
+LOW = ("bfloat16", "float16")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 IMPORTS = (ast.Import, ast.ImportFrom)
 REMEDY = "run `make fixtures`"
@@ -64,9 +67,10 @@ def maker_digests():
     }
 
 
-def write_fixtures(arrays, seed, versions, folder=FIXTURES):
+def write_fixtures(arrays, seed, versions, folder=FIXTURES, keep=()):
     """Replace the whole folder at once; arrays: {case id: {key: array}}.
 
+    keep: {case id: its entry} of the files there that stay, to the byte
     Everything is written beside the folder first, so that a crash leaves
     the last good state; see recover().
     """
@@ -80,8 +84,11 @@ def write_fixtures(arrays, seed, versions, folder=FIXTURES):
         "seed": seed,
         "versions": versions,
         "makers": maker_digests(),
-        "cases": {},
+        "cases": dict(keep),
     }
+    for name in keep:
+        file = f"{name}.safetensors"
+        shutil.copyfile(folder / file, fresh / file)
     for name, tensors in sorted(arrays.items()):
         # safetensors 0.8 writes strided arrays wrongly, without an error
         solid = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
@@ -119,6 +126,11 @@ def read_manifest(folder=FIXTURES):
     try:
         manifest = json.loads(path.read_text())
         schema = manifest["schema"]
+        for part, kind in PARTS.items():
+            if schema == SCHEMA and not isinstance(
+                manifest[part], kind
+            ):
+                raise TypeError(f"{part!r} is no {kind.__name__}")
     except FileNotFoundError:
         raise FixtureError(f"{path} is missing: {REMEDY}") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -143,7 +155,7 @@ def check_manifest(manifest):
         if name not in manifest["cases"]:
             text = f"{name} has no fixture: {REMEDY}"
             raise FixtureError(text)
-        if manifest["cases"][name]["row"] != digest:
+        if entry(manifest, name, "row") != digest:
             text = f"stale fixture {name}: its row in cases.py changed"
             raise FixtureError(f"{text}: {REMEDY}")
     extra = sorted(set(manifest["cases"]) - set(known))
@@ -152,23 +164,129 @@ def check_manifest(manifest):
         raise FixtureError(f"{text}: {REMEDY}")
 
 
+def entry(manifest, name, key):
+    """What the manifest says of one case's `row` or file (`sha256`)."""
+    try:
+        return manifest["cases"][name][key]
+    except (KeyError, TypeError):
+        text = f"manifest.json has no {key!r} of {name}: {REMEDY}"
+        raise FixtureError(text) from None
+
+
 def read_fixture(case, manifest, folder=FIXTURES):
+    """{key: array} of one case: its file, whole, and fit to judge."""
+    arrays = read_arrays(case, manifest, folder)
+    wrong = unfit(case, arrays)
+    if wrong:
+        raise FixtureError(f"fixture {case.fixture}: {wrong}: {REMEDY}")
+    return arrays
+
+
+def read_arrays(case, manifest, folder=FIXTURES):
     """{key: array} of one case, verified against the manifest."""
     path = pathlib.Path(folder) / f"{case.fixture}.safetensors"
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise FixtureError(f"{path} is missing: {REMEDY}") from None
-    expected, got = (
-        manifest["cases"][case.fixture]["sha256"],
-        sha256(data),
-    )
+    expected = entry(manifest, case.fixture, "sha256")
+    got = sha256(data)
     if got != expected:
         text = f"{path} was changed or cut off: SHA-256 expected"
         text += f" {expected[:12]}, got {got[:12]}: git checkout it, or"
         raise FixtureError(f"{text} {REMEDY}")
+    name = written_for(data)
+    if name != case.fixture:
+        text = f"{path} expected {case.fixture}, got the file of {name}"
+        raise FixtureError(f"{text}: {REMEDY}")
     try:
         # safetensors 0.8 returns them in another order in every process
         return dict(sorted(load(data).items()))
     except SafetensorError as error:
         raise FixtureError(f"{path}: {error}: {REMEDY}") from None
+
+
+def written_for(data):
+    """The case that a file names in its header, or None."""
+    try:
+        header = json.loads(
+            data[8 : 8 + int.from_bytes(data[:8], "little")]
+        )
+        return header["__metadata__"]["case"]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def unfit(case, arrays):
+    """Why a fixture cannot judge its case; "" where it can.
+
+    It has the arrays that the row asks for, in the row's shapes, and a
+    sigma that says something for each array of the reference.
+    """
+    shapes = {f"in.{n}": d.shape for n, d in case.inputs.items()}
+    for name, draw in case.params.items():
+        shapes[name if name == "cotangent" else f"param.{name}"] = (
+            draw.shape
+        )
+    if "cotangent" in shapes:
+        shapes["cotangent.y"] = shapes.pop("cotangent")
+    for key, expected in shapes.items():
+        if key not in arrays:
+            return f"{key} is missing"
+        if arrays[key].shape != expected:
+            got = arrays[key].shape
+            return f"{key} expected shape {expected}, got {got}"
+    shapes = judged_shapes(case, arrays)
+    heads = ("ref", "sigma")
+    if "low_precision" in case.flags:
+        heads += tuple(f"sigma_{precision}" for precision in LOW)
+    wanted = {f"{h}.{name}" for h in heads for name in shapes}
+    given = {"in.", "param.", "cotangent."}
+    there = {k for k in arrays if k[: k.find(".") + 1] not in given}
+    if "grad" in {name.split(".")[0] for name in shapes}:
+        wanted.add("cotangent.y")
+        there |= arrays.keys() & {"cotangent.y"}
+    for key in sorted(wanted ^ there):
+        return f"{key} is {'missing' if key in wanted else 'not asked for'}"
+    inputs = {k for k in arrays if k.startswith("in.")}
+    for key in sorted(inputs - {f"in.{n}" for n in case.inputs}):
+        return f"{key} is not asked for"
+    for name, shape in shapes.items():
+        reference = arrays[f"ref.{name}"]
+        if reference.shape != shape:
+            got = reference.shape
+            return f"ref.{name} expected shape {shape}, got {got}"
+        for head in heads[1:]:
+            precision = (
+                head.removeprefix("sigma").strip("_") or "float32"
+            )
+            key = f"{head}.{name}"
+            wrong = sigma_error(arrays[key], reference, precision)
+            if wrong:
+                return f"{key} expected {wrong}"
+    return ""
+
+
+def judged_shapes(case, arrays):
+    """{array: shape} of all that a case is judged by: out.y and, where
+    it is no integer, the gradient of each float input and parameter."""
+    params = {
+        k.removeprefix("param."): a.shape
+        for k, a in arrays.items()
+        if k.startswith("param.")
+    }
+    if case.training:
+        steps = arrays["in.x"].shape[:1]
+        shapes = {f"trained.{n}": steps + s for n, s in params.items()}
+        return shapes | {"trained.loss": steps}
+    y = arrays.get("ref.out.y", np.zeros(0))
+    if y.dtype.kind in "iub":
+        return {"out.y": y.shape}
+    floats = {
+        name: draw.shape
+        for name, draw in case.inputs.items()
+        if arrays[f"in.{name}"].dtype.kind == "f"
+    }
+    shapes = {f"grad.{n}": s for n, s in (floats | params).items()}
+    # y has the shape of its cotangent, since that is what it receives
+    return shapes | {"out.y": arrays.get("cotangent.y", y).shape}

@@ -1,34 +1,19 @@
-"""cases.py x pytorch_impl in float64 -> fixtures/, with their budgets.
+"""One case -> its numbers, their reference in float64 and its budget.
 
-python -m shared_tests.make_fixtures            rewrite fixtures/
-python -m shared_tests.make_fixtures --check    regenerate and compare
-    --seed N --output DIR                       other numbers, elsewhere
+fixture = make_fixture(case, SEED)
+Only what makes numbers is here: a change of it, other than of words,
+makes all fixtures stale. renew_fixtures.py writes and compares them.
 """
 
-import argparse
 import math
-import pathlib
-import sys
 import zlib
 
 import numpy as np
-import torch
-from rich.console import Console
-from rich.progress import track
 
 from pytorch_impl import adapter
 from shared_tests import budget
-from shared_tests.cases import CASES
 from shared_tests.draws import normal
-from shared_tests.fixture_files import (
-    FIXTURES,
-    FixtureError,
-    check_manifest,
-    read_fixture,
-    read_manifest,
-    write_fixtures,
-)
-from shared_tests.verdict import UNIT_ROUNDOFF, judge
+from shared_tests.verdict import UNIT_ROUNDOFF
 
 SEED = 20260101
 ACCUMULATOR = UNIT_ROUNDOFF["float32"]
@@ -150,91 +135,3 @@ def compact(sigma):
 
 def case_draw(case, name, shape, scale):
     return case.params.get(name, normal(*shape, scale=scale))
-
-
-def compare(case, old, new):
-    """What differs between a committed fixture and a fresh one.
-
-    Inputs equal, references within their own float64 budget, sigma within
-    six standard errors of a spread that is estimated from RUNS samples.
-    """
-    if old.keys() != new.keys():
-        return [f"{case.id}: arrays {sorted(old.keys() ^ new.keys())}"]
-    wrong = []
-    for key in new:
-        kind, name = key.split(".", 1)
-        if kind == "ref":
-            sigma = old[f"sigma.{name}"]
-            verdict = judge(new[key], old[key], sigma, "float64")
-            if not verdict.passed:
-                wrong.append(f"{case.id} {key}: {verdict.detail}")
-        elif kind.startswith("sigma"):
-            wrong += compare_sigma(
-                f"{case.id} {key}", old[key], new[key]
-            )
-        elif not np.array_equal(old[key], new[key]):
-            wrong.append(f"{case.id} {key}: the drawn numbers differ")
-    return wrong
-
-
-def compare_sigma(what, old, new):
-    if not np.array_equal(old > 0, new > 0):
-        return [f"{what}: exact elements differ"]
-    if not (old > 0).any():
-        return []
-    spread = [
-        math.log(np.sum(np.square(s, dtype=float))) for s in (old, new)
-    ]
-    error = math.sqrt(
-        2 * 2 / budget.RUNS
-    )  # of the log of two variances
-    if abs(spread[0] - spread[1]) > 6 * error:
-        return [
-            f"{what}: variance ratio {math.exp(spread[1] - spread[0])}"
-        ]
-    return []
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--check", action="store_true")
-    parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--output", type=pathlib.Path, default=FIXTURES)
-    args = parser.parse_args()
-    torch.set_num_threads(
-        1
-    )  # small arrays: a second only gets in the way
-    console = Console(stderr=True)
-    own = [case for case in CASES if not case.like]
-    rows = track(own, "fixtures", console=console, transient=True)
-    if not args.check:
-        arrays = {
-            case.id: make_fixture(case, args.seed) for case in rows
-        }
-        write_fixtures(
-            arrays, args.seed, adapter.versions(), args.output
-        )
-        print(f"wrote {len(arrays)} fixtures to {args.output}")
-        return 0
-    try:
-        manifest = read_manifest(args.output)
-        check_manifest(manifest)
-        wrong = []
-        for case in rows:
-            old = read_fixture(case, manifest, args.output)
-            wrong += compare(
-                case, old, make_fixture(case, manifest["seed"])
-            )
-    except FixtureError as error:
-        wrong = [str(error)]
-    for line in wrong:
-        print(line)
-    if wrong:
-        print("the fixtures are stale: run `make fixtures`")
-    else:
-        print(f"{len(own)} fixtures are what the reference computes")
-    return 1 if wrong else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,6 +14,7 @@ from shared_tests.fixture_files import (
     FixtureError,
     check_manifest,
     code_digest,
+    read_arrays,
     read_fixture,
     read_manifest,
     recover,
@@ -154,7 +155,7 @@ def test_what_is_written_is_read_back(tmp_path):
         "ref.empty": np.zeros((0, 3), np.float32),
     }
     write_fixtures({CASE.id: arrays}, 1, {}, folder)
-    back = read_fixture(CASE, read_manifest(folder), folder)
+    back = read_arrays(CASE, read_manifest(folder), folder)
     assert back.keys() == arrays.keys()
     for key, array in arrays.items():
         assert back[key].dtype == array.dtype
@@ -196,3 +197,135 @@ def test_a_crash_between_the_renames_is_undone(folder):
     assert not folder.exists()
     recover(folder)
     assert read_manifest(folder) == before
+
+
+def entries(folder):
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def forge(folder, case, arrays, name=None):
+    """A fixture with these arrays, and the digest to go with it."""
+    data = fixture_files.save(
+        arrays, metadata={"case": name or case.id}
+    )
+    (folder / f"{case.fixture}.safetensors").write_bytes(data)
+    manifest = entries(folder)
+    digest = fixture_files.sha256(data)
+    manifest["cases"][case.fixture]["sha256"] = digest
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+LOW = next(case for case in CASES if case.id == "Linear-basic")
+SIGMAS = "sigma.out.y", "sigma.grad.weight", "sigma_bfloat16.grad.x"
+
+
+@pytest.mark.parametrize("key", SIGMAS)
+@pytest.mark.parametrize(
+    "bad, words",
+    [
+        (-1.0, "no negative numbers, got -1"),
+        (np.nan, "finite numbers, got nan"),
+        (np.inf, "finite numbers, got inf"),
+        (1e308, "a budget within"),
+        (None, "expected shape"),
+    ],
+)
+def test_a_forged_sigma(folder, key, bad, words):
+    arrays = read_fixture(LOW, read_manifest(folder), folder)
+    sigma = arrays[key].astype("f8")
+    if bad is None:
+        sigma, words = sigma[..., :-1].copy(), "shape"
+    else:
+        sigma.flat[2] = bad
+    forge(folder, LOW, arrays | {key: sigma})
+    with refused(LOW.id, key, words):
+        read_fixture(LOW, read_manifest(folder), folder)
+
+
+NEEDED = """
+    in.x param.bias cotangent.y ref.out.y ref.grad.x ref.grad.weight
+    sigma.out.y sigma.grad.bias sigma_float16.grad.weight
+    """.split()
+
+
+@pytest.mark.parametrize("key", NEEDED)
+def test_an_array_that_the_case_needs(folder, key):
+    arrays = read_fixture(LOW, read_manifest(folder), folder)
+    del arrays[key]
+    forge(folder, LOW, arrays)
+    with refused(LOW.id):
+        read_fixture(LOW, read_manifest(folder), folder)
+
+
+def test_a_fixture_that_judges_nothing(folder):
+    """Without cotangent and gradients, or without any reference."""
+    whole = read_fixture(LOW, read_manifest(folder), folder)
+    for words in (("cotangent", ".grad."), ("ref.", "sigma")):
+        arrays = {
+            k: v
+            for k, v in whole.items()
+            if not any(word in k for word in words)
+        }
+        forge(folder, LOW, arrays)
+        with refused(LOW.id, "is missing"):
+            read_fixture(LOW, read_manifest(folder), folder)
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_the_file_of_another_case(folder, renamed):
+    """Also where its header names this one."""
+    other = next(c for c in CASES if c.id == "Linear-leading_axes")
+    arrays = read_fixture(other, read_manifest(folder), folder)
+    forge(folder, LOW, arrays, LOW.id if renamed else other.id)
+    with refused(LOW.id, "expected"):
+        read_fixture(LOW, read_manifest(folder), folder)
+
+
+def test_an_array_of_another_shape(folder):
+    """Reference and sigma alike, and both not as the parameter."""
+    arrays = read_fixture(LOW, read_manifest(folder), folder)
+    for key in list(arrays):
+        if key.endswith("grad.weight"):
+            arrays[key] = np.ascontiguousarray(arrays[key].T)
+    forge(folder, LOW, arrays)
+    with refused("ref.grad.weight expected shape"):
+        read_fixture(LOW, read_manifest(folder), folder)
+
+
+@pytest.mark.parametrize(
+    "part", ["makers", "cases", "seed", "versions"]
+)
+@pytest.mark.parametrize("how", ["missing", "null"])
+def test_a_manifest_without_a_part(folder, part, how):
+    manifest = entries(folder)
+    manifest[part] = None
+    if how == "missing":
+        del manifest[part]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with refused("manifest.json is damaged", part, "make fixtures"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize("key", ["row", "sha256"])
+def test_a_manifest_without_a_digest(folder, key):
+    manifest = entries(folder)
+    del manifest["cases"][CASE.id][key]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with refused(key, CASE.id, "make fixtures"):
+        check_manifest(read_manifest(folder))
+        read_fixture(CASE, read_manifest(folder), folder)
+
+
+def test_some_are_made_again_the_others_stay(folder):
+    """To the byte: nothing else has to be looked at again."""
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    keep = dict(read_manifest(folder)["cases"])
+    del keep[CASE.id]
+    arrays = read_fixture(CASE, read_manifest(folder), folder)
+    arrays["in.x"] = arrays["in.x"] + 1
+    write_fixtures({CASE.id: arrays}, 1, {}, folder, keep)
+    after = {p.name: p.read_bytes() for p in folder.iterdir()}
+    changed = {n for n in after if after[n] != before[n]}
+    assert after.keys() == before.keys()
+    assert changed == {"manifest.json", f"{CASE.id}.safetensors"}
+    check_manifest(read_manifest(folder))

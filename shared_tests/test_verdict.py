@@ -164,3 +164,69 @@ def test_integers_must_be_equal():
     assert not verdict.passed
     assert verdict.detail.startswith("at [1]: got 3, expected 2")
     assert not judge(codes.astype("i8"), codes, sigma, "float32").passed
+
+
+def test_minus_zero_is_zero():
+    zeros, sigma = np.array([0.0, -0.0]), np.zeros(2)
+    assert judge(-zeros, zeros, sigma, "float64").passed
+
+
+@pytest.mark.parametrize(
+    "sigma, words",
+    [
+        ([-1.0, -1.0], "no negative numbers, got -1"),
+        ([-0.5, np.inf], "finite numbers, got inf"),
+        ([np.nan, 1.0], "finite numbers, got nan"),
+        ([1.0, np.inf], "finite numbers, got inf"),
+        ([1e308, 1.0], "a budget within float32, got 1e\\+308"),
+        ([1.0], r"shape \(2,\), got \(1,\)"),
+        (1.0, r"shape \(2,\), got \(\)"),
+        ([[1.0, 1.0]], r"shape \(2,\), got \(1, 2\)"),
+        ([1.0, 1.0, 1.0], r"shape \(2,\), got \(3,\)"),
+        ([], r"shape \(2,\), got \(0,\)"),
+        (None, "an array of numbers"),
+        ([[1.0], [1.0, 2.0]], "an array of numbers"),
+        (["a", "b"], "an array of numbers"),
+        ([True, True], "an array of numbers"),
+    ],
+)
+@pytest.mark.parametrize("value", [[999, -7], [1, 2], [np.inf, 2]])
+def test_a_bad_sigma_judges_nothing(sigma, words, value):
+    """Not even a right value: whoever made it has to know."""
+    value = np.float32(value)
+    with pytest.raises(ValueError, match=f"sigma expected {words}"):
+        judge(value, np.array([1.0, 2.0]), sigma, "float32")
+
+
+def test_a_bad_sigma_of_nothing_is_still_bad():
+    empty = np.zeros((0, 3))
+    with pytest.raises(ValueError, match=r"shape \(0, 3\), got \(0,\)"):
+        judge(empty, empty, np.zeros(0), "float64")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [[1.0], [1.0, 2.0]],
+        np.array([1.0, None]),
+        np.array([object(), object()]),
+        ["1", "2"],
+        None,
+        1.0,
+        [],
+        [1 + 1j, 2],
+        {"a": 1},
+    ],
+)
+def test_what_is_no_array_of_the_precision_fails(value):
+    verdict = judge(value, np.array([1.0, 2.0]), np.ones(2), "float64")
+    assert not verdict.passed and verdict.detail
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [np.array([1.0, None]), [[1.0], [1.0, 2.0]], ["a", "b"], None],
+)
+def test_a_reference_that_is_no_array_of_numbers(reference):
+    with pytest.raises(ValueError, match="reference expected numbers"):
+        judge(np.ones(2), reference, np.ones(2), "float64")

@@ -4,10 +4,13 @@ pass if |value - reference| <= 16 u sigma + tiny, element by element:
     u      unit roundoff of the precision
     sigma  the error to expect from rounding, in units of u (budget.py)
     tiny   smallest normal number; JAX and TensorFlow flush below it
-Integers and booleans must be equal. Shapes and dtypes must match.
-NumPy only, so that every environment can run it.
+Integers and booleans must be equal. Shapes and dtypes must match. -0.0
+equals 0.0: which zero comes out is up to the order of a sum. sigma must
+be finite, not negative and of the reference's shape, since a bad one
+would pass anything. NumPy only, so that every environment can run it.
 """
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +27,12 @@ TINY = {
     "float32": 2.0**-126,
     "bfloat16": 2.0**-126,
     "float16": 2.0**-14,
+}
+LARGEST = {
+    "float64": float(np.finfo(np.float64).max),
+    "float32": float(np.finfo(np.float32).max),
+    "bfloat16": (2 - 2.0**-7) * 2.0**127,
+    "float16": 65504.0,
 }
 
 
@@ -46,10 +55,20 @@ def judge(value, reference, sigma, precision):
 
     value: what the framework computed, in `precision` (or integers);
     reference: float64 (or integers); sigma: as reference, ignored for
-    integers. Returns a Verdict; never raises on a wrong value.
+    integers. Returns: a Verdict, whatever the value is
+    Raises: ValueError for a reference or a sigma that cannot judge
     """
-    value, reference = np.asarray(value), np.asarray(reference)
+    reference = numbers(reference)
+    if reference is None or reference.dtype.kind not in "iubf":
+        raise ValueError("judge: reference expected numbers")
     exact = reference.dtype.kind in "iub"
+    if not exact:
+        wrong = sigma_error(sigma, reference, precision)
+        if wrong:
+            raise ValueError(f"judge: sigma expected {wrong}")
+    value = numbers(value)
+    if value is None:
+        return failed("not an array of numbers")
     dtype = reference.dtype.name if exact else precision
     if value.dtype.name != dtype:
         return failed(f"dtype {value.dtype.name}, expected {dtype}")
@@ -72,6 +91,35 @@ def judge(value, reference, sigma, precision):
     index = np.unravel_index(int(ratios.argmax()), value.shape)
     detail = f"allowed error {allowed[index]:.3g}"
     return worst(ratios, value, reference, detail, peak)
+
+
+def numbers(array):
+    """As an array; None where it is ragged, which no array is."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # NumPy 1.23 only warns
+            return np.asarray(array)
+    except (ValueError, TypeError, Warning):
+        return None
+
+
+def sigma_error(sigma, reference, precision):
+    """What sigma should have been, and what it is; "" where it is good."""
+    sigma = numbers(sigma)
+    if sigma is None or sigma.dtype.kind not in "iuf":
+        return "an array of numbers"
+    if sigma.shape != reference.shape:
+        return f"shape {reference.shape}, got {sigma.shape}"
+    with np.errstate(over="ignore", invalid="ignore"):
+        allowed = budget(sigma, precision)
+    for words, bad in (
+        ("finite numbers", ~np.isfinite(sigma)),
+        ("no negative numbers", sigma < 0),
+        (f"a budget within {precision}", allowed > LARGEST[precision]),
+    ):
+        if bad.any():
+            return f"{words}, got {sigma[bad].flat[0]:g}"
+    return ""
 
 
 def ratio(value, reference, sigma, precision):

@@ -10,7 +10,9 @@ torch_layer.py   INPUTS   {name: shape, or a NumPy array}, in order
 
 Both get the same numbers in float32. The output and the gradient of each
 input and parameter are judged against the rounding error to expect
-(budget.py). Exit status: 0 rounding, 1 bug, 2 for wrong files.
+(budget.py). Where PyTorch's own result is NaN, or rounding can make it
+NaN, there is no verdict. Exit status: 0 rounding, 1 bug, 2 for wrong
+files or no verdict.
 """
 
 import argparse
@@ -28,7 +30,7 @@ from shared_tests.environments import environment_error
 from shared_tests.live.check_port import RUNS, load_module
 from shared_tests.live.server import pack, unpack
 from shared_tests.processes import Child, Ended, Silent, module
-from shared_tests.verdict import UNIT_ROUNDOFF, judge, ratio
+from shared_tests.verdict import LARGEST, UNIT_ROUNDOFF, judge, ratio
 from shared_tests.verdict import budget as allowed
 
 SEED = 20260101
@@ -149,28 +151,58 @@ class Line(NamedTuple):
     name: str
     ratio: float  # worst |error| / allowed
     rms: float  # rms error / (u sigma), where sigma is not 0
-    bug: bool
+    word: str  # rounding, bug or no verdict
     elements: list  # texts, the worst first
+
+    @property
+    def bug(self):
+        return self.word == "bug"
+
+
+def untold(reference, sigma):
+    """(where there is no verdict, why)."""
+    unknown = np.isnan(reference)
+    if unknown.any():
+        return unknown, "PyTorch's own result is NaN"
+    with np.errstate(over="ignore", invalid="ignore"):
+        known = allowed(sigma, "float32") <= LARGEST["float32"]
+    unknown = np.isfinite(reference) & ~known
+    return unknown, "rounding can make PyTorch's result NaN or infinite"
 
 
 def compare(name, value, reference, sigma):
-    verdict = judge(value, reference, sigma, "float32")
+    unknown, why = untold(reference, sigma)
+    kept = np.isfinite(reference) & ~unknown
+    sigma = np.where(kept, sigma, 0.0)
+    if value.shape == reference.shape:
+        told = np.where(unknown, 0, value).astype(value.dtype)
+        reference = np.where(unknown, 0, reference)
+    else:
+        told = value
+    verdict = judge(told, reference, sigma, "float32")
     if verdict.detail.startswith(("shape", "dtype")):
-        return Line(name, np.inf, np.nan, True, [verdict.detail])
-    ratios = ratio(value, reference, sigma, "float32")
-    noisy = sigma > 0
-    units = (value - reference)[noisy] / (U * sigma[noisy])
+        return Line(name, np.inf, np.nan, "bug", [verdict.detail])
+    ratios = ratio(told, reference, sigma, "float32")
+    noisy = (sigma > 0) & np.isfinite(reference)
+    units = (told[noisy] - reference[noisy]) / (U * sigma[noisy])
     rms = float(np.sqrt(np.mean(units**2))) if units.size else 0.0
     elements = []
     order = np.argsort(-ratios, axis=None)[:WORST]
     for at in zip(*np.unravel_index(order, ratios.shape)):
         budget = np.broadcast_to(allowed(sigma, "float32"), value.shape)
         elements.append(
-            f"{[int(i) for i in at]}: got {value[at]:.9g}, expected"
+            f"{[int(i) for i in at]}: got {told[at]:.9g}, expected"
             f" {reference[at]:.9g}, allowed error {budget[at]:.3g}"
         )
     worst = float(ratios.max(initial=0.0))
-    return Line(name, worst, rms, not verdict.passed, elements)
+    if not verdict.passed:
+        return Line(name, worst, rms, "bug", elements)
+    if not unknown.any():
+        return Line(name, worst, rms, "rounding", elements)
+    at = [int(i) for i in np.argwhere(unknown)[0]]
+    text = f"{at}: {why}: choose other INPUTS; {int(unknown.sum())}"
+    text += f" of {unknown.size} elements are like this"
+    return Line(name, worst, rms, "no verdict", [text])
 
 
 def constant(params):
@@ -209,12 +241,12 @@ def check(port):
 def show(lines, notes, console):
     table = Table("array", "worst / allowed", "rms / sigma", "verdict")
     for line in lines:
-        word = "[bold red]bug" if line.bug else "rounding"
+        word = "" if line.word == "rounding" else "[bold red]"
         numbers = f"{line.ratio:.3g}", f"{line.rms:.3g}"
-        table.add_row(line.name, *numbers, word)
+        table.add_row(line.name, *numbers, word + line.word)
     console.print(table)
     for line in lines:
-        for text in line.elements if line.bug else ():
+        for text in line.elements if line.word != "rounding" else ():
             console.print(f"{line.name} {text}", markup=False)
     for note in notes:
         console.print(f"note: {note}", markup=False)
@@ -232,7 +264,8 @@ def main():
         console.print(f"make check: {error}", markup=False)
         return 2
     show(lines, notes, console)
-    return 1 if any(line.bug for line in lines) else 0
+    words = {line.word for line in lines}
+    return 1 if "bug" in words else 2 if "no verdict" in words else 0
 
 
 if __name__ == "__main__":

@@ -157,12 +157,12 @@ def heads(dice, layer):
 
 def qat(dice):
     """The grids of a layer that is trained to be quantized."""
-    learned = "moving_average", "min_max", "absmax", "lsq"
+    observed = "moving_average", "min_max", "absmax", "percentile"
     return dict(
         weight_bits=dice.pick(8, 4, 2),
         input_bits=dice.pick(8, 4, 3),
         weight_quantizer=dice.pick("absmax", "lsq"),
-        input_quantizer=dice.pick(*learned),
+        input_quantizer=dice.pick(*observed, "pact", "lsq"),
     )
 
 

@@ -153,3 +153,65 @@ def test_wrong_files(
     edit(folder / f"{file}.py", old, new)
     code, text = status(monkeypatch, capsys, folder / "jax_port.py")
     assert code == 2 and message in text, text
+
+
+def lines_of(folder, torch_lines, port_lines):
+    """A dense layer, and what is done to its y on both sides."""
+    (folder / "torch_layer.py").write_text(
+        "import torch\n"
+        "INPUTS = {'x': (5, 7)}\n"
+        "class Block(torch.nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        y = super().forward(x)\n"
+        f"        return {torch_lines}\n"
+        "def make():\n    return Block(7, 3)\n"
+    )
+    port = folder / "jax_port.py"
+    port.write_text(
+        "import jax\nfrom jax import numpy as np\n"
+        "def forward(params, x):\n"
+        "    y = x @ params['weight'].T + params['bias']\n"
+        f"    return {port_lines}\n"
+    )
+    return port
+
+
+@pytest.mark.parametrize("theirs", ["y / 0 * 0", "y"])
+def test_a_reference_of_nan_is_no_rounding(
+    monkeypatch, capsys, folder, theirs
+):
+    """Neither if the port has NaN too, nor if it has a number."""
+    port = lines_of(folder, "y / 0 * 0", theirs)
+    code, text = status(monkeypatch, capsys, port)
+    assert code == 2 and "rounding │" not in text
+    assert "no verdict" in text
+    assert "out.y [0, 0]: PyTorch's own result is NaN" in text
+    assert "15 of 15 elements" in text
+
+
+def test_a_sigma_of_nan_is_no_bug():
+    """sqrt of what rounding may push below 0, and a right value."""
+    value, wanted = np.float32([1.0, 0.0]), np.array([1.0, 0.0])
+    sigma = np.array([1.0, np.nan])
+    line = check.compare("out.y", value, wanted, sigma)
+    assert (line.word, line.bug) == ("no verdict", False)
+    assert "[1]: rounding can make" in line.elements[0]
+    wrong = check.compare("out.y", 2 * value, wanted, sigma)
+    assert wrong.word == "bug" and "[0]: got 2" in wrong.elements[0]
+
+
+def test_an_infinity_on_both_sides_is_right():
+    both = np.float32([np.inf, -np.inf, 1.0])
+    sigma = np.array([np.nan, np.inf, 1.0])
+    line = check.compare("out.y", both, both.astype("f8"), sigma)
+    assert line.word == "rounding"
+    other = np.float32([np.inf, 3.0, 1.0])
+    line = check.compare("out.y", other, both.astype("f8"), sigma)
+    assert line.word == "bug"
+
+
+def test_a_budget_beyond_the_range_has_no_verdict():
+    """What rounding can push beyond the largest number, as infinity."""
+    one, huge = np.ones(1), np.full(1, 1e60)
+    line = check.compare("out.y", np.float32(one), one, huge)
+    assert line.word == "no verdict"

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from rich.console import Console
 
 from pytorch_impl import adapter
+from pytorch_impl.quantization import quantizers
 from shared_tests import draws
 from shared_tests.files import ROOT
 from shared_tests.live import fuzz, judging, planted, ranges
@@ -34,6 +35,14 @@ def sample(case, runs):
         stage = reference(*case[:6], runs=runs)
         nears = ranges.in_range(case)
         return judging.sampled(stage, runs, case.precision, nears)
+
+
+def decided(case):
+    """As after all runs, but that they are the same four 12 times."""
+    with np.errstate(all="ignore"):
+        stage = reference(*case[:6], runs=4)
+        nears = ranges.in_range(case)
+        return judging.sampled(stage, 48, case.precision, nears)
 
 
 def judged(case, arrays, sampled=None):
@@ -134,15 +143,15 @@ def test_the_range_leaves_out_what_overflows():
     params = {"weight": np.ones(3, np.float32)}
     huge = request("RMSNorm", [1e30, 2e30, -1e30], dict(dim=3), params)
     tame = request("RMSNorm", X, dict(dim=3), params)
-    assert sample(huge, 4).outside["out.y"].all()
-    assert not sample(tame, 4).outside["out.y"].any()
+    assert decided(huge).outside["out.y"].all()
+    assert not decided(tame).outside["out.y"].any()
     wide = huge._replace(precision="float64")
-    assert not sample(wide, 4).outside["out.y"].any()
+    assert not decided(wide).outside["out.y"].any()
 
 
 def test_an_infinity_that_goes_in_is_judged():
     case = request("ScaledReLU", [np.inf, np.nan, -1.0])
-    sampled = sample(case, 4)
+    sampled = decided(case)
     assert not sampled.outside["out.y"].any()
     y = np.float32([np.inf, np.nan, 0.0])
     right = {"out.y": y, "grad.x": sampled.references["grad.x"]}
@@ -278,14 +287,14 @@ def test_a_sum_whose_parts_overflow_is_left_out():
     config = dict(in_features=3, out_features=3)
     case = request("LinearReLU", x, config, params)
     case = case._replace(cotangents={"y": np.ones((1, 3), np.float32)})
-    outside = sample(case, 4).outside
+    outside = decided(case).outside
     assert outside["out.y"].tolist() == [[True, True, False]]
     assert outside["grad.bias"].tolist() == [True, True, False]
     tame = case._replace(inputs={"x": np.float32(x / 1e10)})
-    assert not sample(tame, 4).outside["out.y"].any()
+    assert not decided(tame).outside["out.y"].any()
     endless = case._replace(inputs={"x": np.float32(x * np.inf)})
     params["weight"][:] = [[1, 1, 1], [1, -1, 1], [1, 1, 1]]
-    assert not sample(endless, 4).outside["out.y"].any()
+    assert not decided(endless).outside["out.y"].any()
 
 
 def test_infinity_is_beyond_any_margin():
@@ -310,7 +319,7 @@ def test_a_gradual_underflow_that_grows_again_is_left_out():
     case = case._replace(cotangents={"y": np.float32([[2.0**-129]])})
     flushed, _ = ranges.ranged(case)
     assert flushed["grad.x"] == 0
-    known = sample(case, 4)
+    known = decided(case)
     assert 0 < known.references["grad.x"] < 2.0**-127
     assert known.outside["grad.x"].all()
     assert not known.outside["out.y"].any()
@@ -327,6 +336,121 @@ def test_a_tie_that_only_rounding_makes_is_left_out():
     asked = request("attention", 0)._replace(
         inputs=inputs, cotangents={}
     )
-    known = sample(asked, 4)
+    known = decided(asked)
     assert abs(known.references["out.y"]) == 1  # one key wins
     assert known.outside["out.y"].all()
+
+
+def stage_of(value, sigma):
+    """What reference_stages() gives, of one array."""
+    return {"out.y": value}, {"out.y": sigma}
+
+
+def test_fewer_runs_leave_nothing_out_that_all_would_judge():
+    """A near one that is 5,000 u away, 3 runs that saw little noise."""
+    value, u = np.float64([1.0, 1.0, 1.0]), 2.0**-24
+    arrays = {"out.y": np.array([1 + 5000 * u, np.inf, 0.0])}
+    nears = [(arrays, False)]
+    few, enough = (np.full(3, s) for s in (200.0, 400.0))
+    part = judging.sampled(stage_of(value, few), 6, "float32", nears)
+    full = judging.sampled(
+        stage_of(value, enough), 48, "float32", nears
+    )
+    assert full.outside["out.y"].tolist() == [False, True, True]
+    assert not (part.outside["out.y"] & ~full.outside["out.y"]).any()
+    assert part.outside["out.y"].tolist() == [False, True, False]
+
+
+def test_a_margin_from_few_runs_hides_nothing(monkeypatch):
+    """judged() goes on to all runs, and finds what is 5,000 u off."""
+    u = 2.0**-24
+    case = request("ScaledReLU", [1.0])
+    near = {"out.y": np.array([1 + 5000 * u]), "grad.x": np.ones(1)}
+    monkeypatch.setattr(judging, "in_range", lambda _: [(near, False)])
+    stages = [
+        (
+            {"out.y": np.ones(1), "grad.x": np.ones(1)},
+            {"out.y": np.full(1, s), "grad.x": np.zeros(1)},
+        )
+        for s in (9.0, 9.0, 30.0, 320.0)
+    ]
+    answer = {
+        "out.y": np.float32([1 + 5200 * u]),
+        "grad.x": np.float32([1]),
+    }
+    wrong, known = judging.judged(case, {"jax": answer}, stages)
+    assert [f.kind for f in wrong] == ["value"]
+    assert not known.outside["out.y"].any()
+
+
+def test_a_code_has_no_margin():
+    """Noise that moves a code by 1e7 leaves no code beside it right."""
+    codes = np.array([3, 3, 3])
+    nears = [({"out.y": np.array([3.0, 4.0, 1e6])}, False)]
+    for runs in (6, 48):
+        stage = stage_of(codes, np.full(3, 9.7e6))
+        known = judging.sampled(stage, runs, "float32", nears)
+        assert known.outside["out.y"].tolist() == [False, True, True]
+
+
+def test_a_sigma_that_says_nothing_is_left_out():
+    value = np.array([1.0, 1.0, 1.0, np.nan, np.inf])
+    sigma = np.array([1.0, np.nan, 1e300, np.nan, 0.0])
+    for runs in (6, 48):
+        known = judging.sampled(stage_of(value, sigma), runs, "float32")
+        left = known.outside["out.y"].tolist()
+        assert left == [False, True, True, False, False]
+        assert np.isfinite(known.sigmas["out.y"]).all()
+
+
+WRAPPED = dict(in_features=2, out_features=2)
+
+
+def qat_case(bias):
+    shapes = adapter.shapes("QATLinear", WRAPPED)
+    params = {n: np.full(s, 0.5, "f4") for n, s in shapes.items()}
+    params["bias"] = np.float32([0.25, bias])
+    case = request(
+        "QATLinear", [[1.0, 0.5], [2.0, 3.0]], WRAPPED, params
+    )
+    known = sample(case, 48).references
+    right = {n: np.float32(v) for n, v in known.items()}
+    return case, right
+
+
+@pytest.mark.parametrize("framework", ["jax", "tf"])
+def test_a_sum_beyond_int32_is_no_news_of_jax(framework):
+    """Where the sum wraps, not in an element beside it."""
+    case, right = qat_case(bias=1e8)
+    nan = {n: v.copy() for n, v in right.items()}
+    nan["out.y"][:, 1] = np.nan
+    found = (
+        []
+        if framework == "jax"
+        else [(framework, "out.y", "nan for number")]
+    )
+    assert answered(case, **{framework: right}) == []
+    assert answered(case, **{framework: nan}) == found
+    nan["out.y"][:, 0] = np.nan
+    assert answered(case, **{framework: nan}) == [
+        (framework, "out.y", "nan for number")
+    ]
+
+
+@pytest.mark.parametrize("array", ["out.y", "grad.x", "grad.weight"])
+def test_any_other_nan_of_a_qat_layer_is_news(array):
+    case, right = qat_case(bias=0.5)
+    right[array].flat[0] = np.nan
+    assert answered(case, jax=right) == [
+        ("jax", array, "nan for number")
+    ]
+
+
+@pytest.mark.parametrize(
+    "layer", ["QATLinear", "QATMultiHeadAttention"]
+)
+def test_rows_draw_every_quantizer(layer):
+    dice = fuzz.Dice(5)
+    rows = [fuzz.draw_row(dice, layer) for _ in range(200)]
+    drawn = {row.config["input_quantizer"] for row in rows}
+    assert drawn == set(quantizers.NAMES.split(", "))

@@ -131,7 +131,7 @@ def verdicts(results, run):
         name: judge(
             results[name],
             run[f"ref.{name}"],
-            np.full(np.shape(results[name]), run[f"sigma.{name}"][()]),
+            np.full(run[f"ref.{name}"].shape, run[f"sigma.{name}"][()]),
             "float64",
         )
         for name in (

@@ -178,7 +178,8 @@ def judged(
         found["alarms"].append(f"arrays {sorted(answer)}")
     for name in sorted(answer.keys() & references.keys()):
         value, wanted = answer[name], references[name]
-        open_ = np.isinf(sigmas[name])
+        sigma = judging.usable(sigmas[name], wanted, precision)
+        open_ = np.isinf(sigma)
         if precision == "float64":
             open_ = open_ | (
                 (wanted != 0)
@@ -188,7 +189,8 @@ def judged(
             open_ = open_ | outside[name]
         if open_.any() and value.shape == wanted.shape:
             value, wanted = without(open_, value, wanted)
-        against = wanted, sigmas[name], precision
+        sigma = np.where(np.isinf(sigma), 0.0, sigma)
+        against = wanted, sigma, precision
         found["elements"] += int(wanted.size - open_.sum())
         found["undecided"] += int(open_.sum())
         found["arrays"] += 1
@@ -221,7 +223,7 @@ def sampled(request, number):
     """
     references, sigmas = reference(*request[:6], seed=number)
     return references, {
-        name: judging.usable(sigma, references[name])
+        name: judging.usable(sigma, references[name], "float64")
         for name, sigma in sigmas.items()
     }
 
