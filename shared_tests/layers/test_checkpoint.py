@@ -263,7 +263,9 @@ def keras_load(layer, path):
 
 
 def gluon_load(layer, path):
-    layer.load_parameters(str(path))
+    from mxnet import gluon
+
+    gluon.nn.Block.load_parameters(layer, str(path))
 
 
 @pytest.mark.parametrize("outputs", [3, 5])
