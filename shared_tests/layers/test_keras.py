@@ -289,3 +289,34 @@ def test_compile_and_fit(tmp_path, layer, config, shape):
         assert same(a, b)
     again.fit(x, y, epochs=5, shuffle=False, verbose=0)
     assert again.evaluate(x, y, verbose=0) < losses[-1]
+
+
+@pytest.mark.parametrize(
+    "prefix, hold",
+    [
+        ("0.", lambda made, x: keras.Sequential([x, made])),
+        ("1.", lambda made, x: keras.Model(x, made(x))),
+        ("held.1.", lambda made, x: ["", made]),
+        ("held.1.", lambda made, x: ("", made)),
+        ("held.a.", lambda made, x: dict(a=made)),
+        ("held.a.0.", lambda made, x: dict(a=(made,))),
+        ("held.0.", lambda made, x: keras.Sequential([x, made])),
+    ],
+)
+@EVERY_SETUP
+def test_in_containers(layer, config, shape, prefix, hold):
+    made = started(layer, config, shape)
+    holder = hold(made, keras.Input(shape[1:]))
+    if prefix.startswith("held."):
+        outer = keras.layers.Layer()
+        outer.held = holder
+        holder = outer
+    listed = list_parameters(made)
+    named = {prefix + n: s for n, s in listed.items()}
+    assert list_parameters(holder) == named
+
+
+def test_freezing_inside_a_container():
+    model = keras.Sequential([keras.Input((7,)), tf_impl.MLP(7, 5, 3)])
+    freeze(model, "0.layer1.bias")
+    assert len(model.trainable_variables) == 3
