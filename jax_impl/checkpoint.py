@@ -4,9 +4,12 @@ save(layer, path)  one file in the framework's own format; it gets its
     name only when it is whole: a crash leaves the last good one
 load(layer, path)  bit for bit what was saved, or an error and no
     change: names, shapes and dtypes have to be those of the layer
+    what a file claims is checked before memory is taken for it
 
-What is frozen is not saved. No loader here verifies a checksum of the
-numbers: a file cut short is refused, a flipped bit is not.
+A symbolic link stays; the file it leads to is replaced. A killed save
+leaves .part.<name>, which the next one overwrites. What is frozen is
+not saved. No loader here verifies a checksum of the numbers: a file
+cut short is refused, a flipped bit is not.
 
 Raises: FileNotFoundError if there is no file
         ValueError if it is no whole checkpoint, or one that does not
@@ -29,15 +32,17 @@ from jax_impl.linear import Linear
 
 # region function
 def save(layer, path):
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).resolve()
     flat = nnx.to_flat_state(nnx.state(layer))
     state = {".".join(map(str, at)): v[...] for at, v in flat}
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = pathlib.Path(folder) / path.name
+    part = path.with_name(f".part.{path.name}")
+    try:
         part.write_bytes(msgpack_serialize(state))
         with part.open("rb") as file:
             os.fsync(file)
         os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load(layer, path):

@@ -4,6 +4,7 @@ import warnings
 
 from mxnet import npx
 
+from mxnet_impl.at_home import every_layer
 from mxnet_impl.attention import attention
 from mxnet_impl.attention_tiled import attention_tiled
 from mxnet_impl.bilinear import TensorReduction, bilinear
@@ -76,6 +77,9 @@ __all__ = [
     "standardized_conv2d",
     "weighted_sum",
 ]
+
+# so that they print their sizes and load their own files
+every_layer()
 
 npx.set_np()
 

@@ -4,9 +4,12 @@ save(layer, path)  one file in the framework's own format; it gets its
     name only when it is whole: a crash leaves the last good one
 load(layer, path)  bit for bit what was saved, or an error and no
     change: names, shapes and dtypes have to be those of the layer
+    what a file claims is checked before memory is taken for it
 
-What is frozen is not saved. No loader here verifies a checksum of the
-numbers: a file cut short is refused, a flipped bit is not.
+A symbolic link stays; the file it leads to is replaced. A killed save
+leaves .part.<name>, which the next one overwrites. What is frozen is
+not saved. No loader here verifies a checksum of the numbers: a file
+cut short is refused, a flipped bit is not.
 
 Raises: FileNotFoundError if there is no file
         ValueError if it is no whole checkpoint, or one that does not
@@ -19,28 +22,31 @@ import pathlib
 import tempfile
 
 import numpy
-from mxnet import npx
+from mxnet import np
 
 from mxnet_impl.linear import Linear
+from mxnet_impl.params_file import read
 
 # endregion
 
 
 # region function
 def save(layer, path):
-    path = pathlib.Path(path)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = pathlib.Path(folder) / path.name
+    path = pathlib.Path(path).resolve()
+    part = path.with_name(f".part.{path.name}")
+    try:
         layer.save_parameters(str(part), deduplicate=True)
         with part.open("rb") as file:
             os.fsync(file)
         os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load(layer, path):
-    with open(path, "rb"):
+    with open(path, "rb") as file:
         try:
-            state = dict(npx.load(str(path)))
+            state = read(file.read())
             got = describe(state)
         except Exception as error:
             text = f"{path} is no whole checkpoint: {error}"
@@ -50,6 +56,7 @@ def load(layer, path):
     named = {n: p for p, n in once.items()}
     check_same(path, describe(named), got)
     for name, value in state.items():
+        value = np.array(value, dtype=value.dtype)
         if named[name]._data is None:
             named[name]._load_init(value, None)
         else:
@@ -93,7 +100,7 @@ if __name__ == "__main__":
 # region what differs here
 # mxnet 1.9.1: load_parameters of a layer without sublayers raises, or,
 # where it is not initialized, leaves legacy arrays on which np fails:
-# here is its inner step, with the arrays of npx.load
+# here is its inner step
 # mxnet 1.9.1: of the names of a shared parameter, deduplicate=True
 # keeps the last; set_data of a parameter of shape () raises
 # endregion

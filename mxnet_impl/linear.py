@@ -97,4 +97,6 @@ if __name__ == "__main__":
 # as it was, stale or uninitialised: empty_result gives zeros
 # einsum is a plain loop, 70 times as slow as dot with 512 rows of 32;
 # dot has no float16 on the CPU
+# no layer here is a HybridBlock, as code that reads shapes cannot be:
+# HybridSequential refuses it, nn.Sequential takes it
 # endregion

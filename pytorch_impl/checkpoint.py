@@ -4,9 +4,12 @@ save(layer, path)  one file in the framework's own format; it gets its
     name only when it is whole: a crash leaves the last good one
 load(layer, path)  bit for bit what was saved, or an error and no
     change: names, shapes and dtypes have to be those of the layer
+    what a file claims is checked before memory is taken for it
 
-What is frozen is not saved. No loader here verifies a checksum of the
-numbers: a file cut short is refused, a flipped bit is not.
+A symbolic link stays; the file it leads to is replaced. A killed save
+leaves .part.<name>, which the next one overwrites. What is frozen is
+not saved. No loader here verifies a checksum of the numbers: a file
+cut short is refused, a flipped bit is not.
 
 Raises: FileNotFoundError if there is no file
         ValueError if it is no whole checkpoint, or one that does not
@@ -17,6 +20,7 @@ Raises: FileNotFoundError if there is no file
 import os
 import pathlib
 import tempfile
+import zipfile
 
 import torch
 
@@ -27,18 +31,25 @@ from pytorch_impl.linear import Linear
 
 # region function
 def save(layer, path):
-    path = pathlib.Path(path)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = pathlib.Path(folder) / path.name
+    path = pathlib.Path(path).resolve()
+    part = path.with_name(f".part.{path.name}")
+    try:
         torch.save(layer.state_dict(), part)
         with part.open("rb") as file:
             os.fsync(file)
         os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load(layer, path):
     with open(path, "rb") as file:
         try:
+            with zipfile.ZipFile(file) as parts:
+                claimed = sum(p.file_size for p in parts.infolist())
+            if claimed > file.seek(0, os.SEEK_END):
+                raise ValueError(f"it claims {claimed} bytes")
+            file.seek(0)
             state = torch.load(file, "cpu", weights_only=True)
             got = describe(state)
         except Exception as error:
@@ -54,6 +65,8 @@ def describe(arrays):
     found = {}
     for name, a in arrays.items():
         dtype = str(a.dtype).split(".")[-1]
+        if a.is_meta:  # a shape without numbers
+            dtype = f"meta {dtype}"
         found[name] = f"{dtype} {tuple(a.shape)}"
         if first[a.data_ptr()] != name:  # shared: with which name
             found[name] += f" = {first[a.data_ptr()]}"

@@ -32,6 +32,7 @@ from tf_impl.quantization.prepare import prepare, set_mode
 from tf_impl.quantization.qat_linear import QATLinear
 from tf_impl.rms_norm import RMSNorm, rms_norm
 from tf_impl.scaled_relu import ScaledReLU, scaled_relu
+from tf_impl.serializable import register, serializable_layers
 from tf_impl.transformer import TransformerClassifier
 
 __all__ = [
@@ -75,6 +76,11 @@ __all__ = [
     "standardized_conv2d",
     "weighted_sum",
 ]
+
+# so that Keras can save them, and load them again
+serializable_layers()
+register(attention)
+register(attention_tiled)
 
 # `python -m tf_impl.linear` runs a page that this file has imported
 warnings.filterwarnings("ignore", "'tf_impl", RuntimeWarning)

@@ -27,7 +27,8 @@ from tf_impl.precision import lowest_like
 def scan_blocks(
     step, state, q, k, v, attn_mask, causal, size, num_outputs: int = 0
 ):
-    keys, padding = k.shape[2], -k.shape[2] % size
+    keys = tf.shape(k)[2]  # k.shape may have None
+    padding = -keys % size
     count, width = (keys + padding) // size, k.shape[3]
     shape = (-1, k.shape[1], count, size, width)
     paddings = [[0, 0], [0, 0], [0, padding], [0, 0]]

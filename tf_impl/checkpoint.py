@@ -4,9 +4,12 @@ save(layer, path)  one file in the framework's own format; it gets its
     name only when it is whole: a crash leaves the last good one
 load(layer, path)  bit for bit what was saved, or an error and no
     change: names, shapes and dtypes have to be those of the layer
+    what a file claims is checked before memory is taken for it
 
-What is frozen is not saved. No loader here verifies a checksum of the
-numbers: a file cut short is refused, a flipped bit is not.
+A symbolic link stays; the file it leads to is replaced. A killed save
+leaves .part.<name>, which the next one overwrites. What is frozen is
+not saved. No loader here verifies a checksum of the numbers: a file
+cut short is refused, a flipped bit is not.
 
 Raises: FileNotFoundError if there is no file
         ValueError if it is no whole checkpoint, or one that does not
@@ -14,6 +17,7 @@ Raises: FileNotFoundError if there is no file
 """
 
 # region imports
+import io
 import os
 import pathlib
 import tempfile
@@ -23,20 +27,22 @@ import keras
 import tensorflow as tf
 
 from tf_impl.linear import Linear
+from tf_impl.weights_file import to_bytes
 
 # endregion
 
 
 # region function
 def save(layer, path):
-    path = pathlib.Path(path)
-    layer.built = True
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = pathlib.Path(folder) / path.name
-        keras.saving.save_weights(layer, part)
+    path = pathlib.Path(path).resolve()
+    part = path.with_name(f".part.{path.name}")
+    try:
+        part.write_bytes(to_bytes(layer))
         with part.open("rb") as file:
             os.fsync(file)
         os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load(layer, path):
@@ -47,10 +53,8 @@ def load(layer, path):
         except Exception as error:
             text = f"{path} is no whole checkpoint: {error}"
             raise ValueError(text) from error
-    with tempfile.TemporaryDirectory() as folder:
-        save(layer, f"{folder}/own.weights.h5")
-        with h5py.File(f"{folder}/own.weights.h5") as arrays:
-            want = describe(arrays)
+    with h5py.File(io.BytesIO(to_bytes(layer))) as arrays:
+        want = describe(arrays)
     check_same(path, want, got)
     keras.saving.load_weights(layer, path)
 
@@ -61,7 +65,11 @@ def describe(arrays):
 
     def visit(name, a):
         if isinstance(a, h5py.Dataset):
-            dtype = a.attrs.get("dtype", a[()].dtype)
+            if a.id.get_storage_size() < a.nbytes:
+                raise ValueError(
+                    f"{name} has fewer numbers than its shape"
+                )
+            dtype = a.attrs.get("dtype", a.dtype)
             found[name] = f"{dtype} {tuple(a.shape)}"
 
     arrays.visititems(visit)

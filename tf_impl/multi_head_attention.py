@@ -56,13 +56,14 @@ class MultiHeadAttention(tf.keras.layers.Layer):
         check_input("MultiHeadAttention", x, "B N C", C=columns)
         h, g = self.num_heads, self.num_kv_heads
         x = self.qkv(x)
-        shape = (-1, x.shape[1], h + 2 * g, rows // (h + 2 * g))
+        tokens, groups = tf.shape(x)[1], h + 2 * g
+        shape = (-1, tokens, groups, rows // groups)
         x = tf.reshape(x, shape)  # B N H+2G D
         x = tf.transpose(x, (0, 2, 1, 3))  # B H+2G N D
         q, k, v = x[:, :h], x[:, h : h + g], x[:, h + g :]
         y = self.attention(q, k, v, attn_mask, self.causal)  # B H N D
         y = tf.transpose(y, (0, 2, 1, 3))  # B N H D
-        y = tf.reshape(y, (-1, y.shape[1], columns))  # B N C
+        y = tf.reshape(y, (-1, tokens, columns))  # B N C
         return y if self.out is None else self.out(y)
 
 

@@ -15,8 +15,6 @@ Ref:    Vaswani et al. 2017, NeurIPS, 3.5; Xiong et al. 2020, ICML,
 """
 
 # region imports
-import math
-
 import tensorflow as tf
 
 from tf_impl.checks import check_input
@@ -30,13 +28,11 @@ from tf_impl.rms_norm import RMSNorm
 
 # region function
 def position(tokens: int, width: int):
-    def wave(n, c):
-        angle = n / 1e4 ** ((c - c % 2) / width)
-        return math.cos(angle) if c % 2 else math.sin(angle)
-
-    return [
-        [wave(n, c) for c in range(width)] for n in range(tokens)
-    ]  # N C
+    n = tf.cast(tf.range(tokens), tf.float64)[:, None]
+    c = range(width)
+    angle = n / [1e4 ** ((i - i % 2) / width) for i in c]
+    odd = [i % 2 == 1 for i in c]
+    return tf.where(odd, tf.cos(angle), tf.sin(angle))  # N C
 
 
 # endregion
@@ -46,10 +42,11 @@ def position(tokens: int, width: int):
 class Block(tf.keras.layers.Layer):
     def __init__(self, embed_dim: int, num_heads: int, **kwargs):
         super().__init__(**kwargs)
-        self.norm1 = RMSNorm(embed_dim)
-        self.attention = MultiHeadAttention(embed_dim, num_heads)
-        self.norm2 = RMSNorm(embed_dim)
-        self.mlp = MLP(embed_dim, 4 * embed_dim, embed_dim, scale=1.0)
+        own, width = dict(dtype=self.dtype_policy), 4 * embed_dim
+        self.norm1 = RMSNorm(embed_dim, **own)
+        self.attention = MultiHeadAttention(embed_dim, num_heads, **own)
+        self.norm2 = RMSNorm(embed_dim, **own)
+        self.mlp = MLP(embed_dim, width, embed_dim, scale=1.0, **own)
 
     def call(self, x):
         x = x + self.attention(self.norm1(x))
@@ -67,20 +64,22 @@ class TransformerClassifier(tf.keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.embed = Linear(input_dim, embed_dim)
+        own = dict(dtype=self.dtype_policy)
+        self.embed = Linear(input_dim, embed_dim, **own)
         blocks = [
-            Block(embed_dim, num_heads) for _ in range(num_layers)
+            Block(embed_dim, num_heads, **own)
+            for _ in range(num_layers)
         ]
         self.blocks = blocks
-        self.norm = RMSNorm(embed_dim)
-        self.head = Linear(embed_dim, num_classes)
+        self.norm = RMSNorm(embed_dim, **own)
+        self.head = Linear(embed_dim, num_classes, **own)
 
     def call(self, x):
         width = self.embed.weight.shape[1]
         check_input("TransformerClassifier", x, "B N I", I=width)
         h = self.embed(x)  # B N C
-        positions = position(h.shape[1], h.shape[2])
-        h = h + tf.constant(positions, dtype=h.dtype)
+        positions = position(tf.shape(h)[1], h.shape[2])
+        h = h + tf.cast(positions, h.dtype)
         for block in self.blocks:
             h = block(h)
         h = tf.reduce_mean(self.norm(h), axis=1)  # B C

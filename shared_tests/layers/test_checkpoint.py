@@ -4,6 +4,9 @@ import importlib
 import os
 import pathlib
 import re
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -24,7 +27,7 @@ SPECIAL = (-0.0, 0.0, np.inf, -np.inf, np.nan, 6e-8, 1.0, 1 / 3)
 WRITERS = {
     "pytorch": "torch.save",
     "jax": "pathlib.Path.write_bytes",
-    "tf": "keras.saving.save_weights",
+    "tf": "pathlib.Path.write_bytes",
     "mxnet": "mxnet.gluon.Block.save_parameters",
 }
 
@@ -260,7 +263,9 @@ def keras_load(layer, path):
 
 
 def gluon_load(layer, path):
-    layer.load_parameters(str(path))
+    from mxnet import gluon
+
+    gluon.nn.Block.load_parameters(layer, str(path))
 
 
 @pytest.mark.parametrize("outputs", [3, 5])
@@ -303,6 +308,187 @@ def test_the_file_of_another_precision(
     layer = adapter.build("Linear", LINEAR, params, "float32").call
     found = refused(checkpoint, layer, numbers, path)
     assert f"expected float32 (3, 7), got {precision} (3, 7)" in found
+
+
+def test_a_symbolic_link_stays(checkpoint, start, numbers, tmp_path):
+    """What it leads to is replaced, and nothing else is left there."""
+    (tmp_path / "there").mkdir()
+    path, target = tmp_path / NAME, tmp_path / "there" / NAME
+    path.symlink_to(target)
+    for seed in (0, 1):
+        checkpoint.save(start("Linear", LINEAR, seed), path)
+    assert path.is_symlink() and not target.is_symlink()
+    assert [p.name for p in target.parent.iterdir()] == [NAME]
+    loaded = start("Linear", LINEAR, 2)
+    checkpoint.load(loaded, path)
+    expected = bits(numbers(start("Linear", LINEAR, 1)))
+    assert bits(numbers(loaded)) == expected
+
+
+IN_A_CHILD = """
+import os, pathlib, resource, signal, sys
+from {framework}_impl import Linear, checkpoint
+path, parts = sys.argv[1], {parts}
+layer = Linear(*parts)
+if hasattr(layer, "initialize"): layer.initialize()
+"""
+KILLED = """
+os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+checkpoint.save(layer, path)
+"""
+FULL = """
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+try: checkpoint.save(layer, path)
+except Exception as error: print("refused:", type(error).__name__)
+"""
+# what the process has, and 200 MB more
+SMALL = """
+for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+    if line.startswith("VmSize:"): has = int(line.split()[1]) * 1024
+limit = has + 200 * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try: checkpoint.load(layer, path)
+except ValueError as error: print("refused:", error, error.__cause__)
+"""
+
+
+def child(framework, path, code, sizes="(3, 2)"):
+    """What a process of its own prints, and its status."""
+    more = {"jax": ", rngs=nnx.Rngs(0)"}.get(framework, "")
+    start = IN_A_CHILD.format(framework=framework, parts=sizes)
+    if more:
+        start = start.replace("(*parts)", f"(*parts{more})")
+        start = "from flax import nnx" + start
+    found = subprocess.run(
+        [sys.executable, "-c", start + code, path],
+        capture_output=True,
+        text=True,
+    )
+    return found.stdout, found.returncode
+
+
+def test_killed_while_saving(framework, checkpoint, start, tmp_path):
+    path = tmp_path / NAME
+    checkpoint.save(start("Linear", LINEAR), path)
+    good = path.read_bytes()
+    assert child(framework, path, KILLED)[1] == -signal.SIGKILL
+    assert path.read_bytes() == good
+    checkpoint.save(start("Linear", LINEAR), path)
+    assert [p.name for p in tmp_path.iterdir()] == [NAME]
+
+
+def test_a_full_disk(framework, checkpoint, start, tmp_path):
+    path = tmp_path / NAME
+    checkpoint.save(start("Linear", LINEAR), path)
+    good = path.read_bytes()
+    said, status = child(framework, path, FULL, "(300, 300)")
+    assert said.startswith("refused: ") and status == 0
+    assert path.read_bytes() == good
+    assert [p.name for p in tmp_path.iterdir()] == [NAME]
+
+
+def torch_claim(path):
+    """A record of 1 GB, packed."""
+    import zipfile
+
+    import torch
+
+    torch.save(dict(weight=torch.ones(2, 3), bias=torch.ones(2)), path)
+    with zipfile.ZipFile(path) as parts:
+        inside = {n: parts.read(n) for n in parts.namelist()}
+    with zipfile.ZipFile(
+        path, "w", zipfile.ZIP_DEFLATED, True, 1
+    ) as to:
+        for name, data in inside.items():
+            more = bytes(2**30) if name.endswith("data/0") else b""
+            to.writestr(name, data + more)
+
+
+def flax_claim(path):
+    from flax.serialization import msgpack_serialize
+
+    state = dict(weight=np.ones((2, 3)), bias=np.ones(2))
+    data = msgpack_serialize(state)
+    (at,) = [
+        i
+        for i in range(len(data))
+        if data[i : i + 3] == b"\x92\x02\x03"
+    ]
+    claim = b"\xdd\xff\xff\xff\xff"  # a list of 2**32 - 1
+    path.write_bytes(data[:at] + claim + data[at + 3 :])
+
+
+def keras_claim(path):
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file.create_dataset("vars/0", (2, 2**29), "float32")
+        file.create_dataset("vars/1", (2,), "float32")
+
+
+def gluon_claim(path):
+    from mxnet_impl import Linear, checkpoint
+
+    layer = Linear(3, 2)
+    layer.initialize()
+    checkpoint.save(layer, path)
+    data = path.read_bytes()
+    shape = np.array([2, 3], "i8").tobytes()
+    assert data.count(shape) == 1
+    claim = np.array([2, 2**31], "i8").tobytes()
+    path.write_bytes(data.replace(shape, claim))
+
+
+CLAIMS = {
+    "pytorch": torch_claim,
+    "jax": flax_claim,
+    "tf": keras_claim,
+    "mxnet": gluon_claim,
+}
+
+
+def test_a_file_that_claims_gigabytes(framework, tmp_path):
+    path = tmp_path / NAME
+    CLAIMS[framework](path)
+    assert path.stat().st_size < 10_000_000
+    said, status = child(framework, path, SMALL)
+    assert said.startswith(f"refused: {path}") and status == 0
+    assert "alloc" not in said.lower() and "memory" not in said.lower()
+
+
+def test_arrays_without_numbers(
+    framework, checkpoint, start, numbers, tmp_path
+):
+    """Shapes and dtypes are right, but there are no numbers."""
+    path = tmp_path / NAME
+    layer = start("Linear", LINEAR)
+    checkpoint.save(layer, path)
+    if framework == "pytorch":
+        import torch
+
+        state = layer.state_dict()
+        for name in ("weight", "bias"):
+            moved = state | {name: state[name].to("meta")}
+            torch.save(moved, path)
+            found = refused(checkpoint, layer, numbers, path)
+            assert f"{name} expected float32" in found
+            assert "got meta float32" in found
+    elif framework == "tf":
+        import h5py
+
+        with h5py.File(path, "a") as file:
+            names = []
+            file.visit(names.append)
+            (name,) = [n for n in names if n.endswith("vars/0")]
+            del file[name]
+            file.create_dataset(name, (3, 7), "float32")
+        found = refused(checkpoint, layer, numbers, path)
+        assert "has fewer numbers than its shape" in found
+    else:  # there the numbers stand right behind the shape
+        data = path.read_bytes()
+        found = refused(checkpoint, layer, numbers, path, data[:-4])
+        assert "is no whole checkpoint" in found
 
 
 def refused(checkpoint, layer, numbers, path, data=None):

@@ -56,7 +56,7 @@ class Int8Linear(tf.keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.codes = codes
+        self.codes = codes = Codes(*codes)
         self.shift = 0 if codes.signed else 2 ** (codes.bits - 1)
         state = functools.partial(tf.keras.Variable, trainable=False)
         self.weight = state(tf.cast(weight, tf.int8), name="weight")

@@ -1,0 +1,322 @@
+"""Keras: what its users do with a layer works with each of ours."""
+
+import copy
+import pickle
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tf_impl
+from shared_tests.layers.setups import (
+    HEADS,
+    NAMES,
+    PREPARED,
+    SETUPS,
+    TOKENS,
+)
+from tf_impl.parameters import freeze, list_parameters, named_parameters
+from tf_impl.quantization.int8_linear import Int8Linear
+from tf_impl.quantization.observers import (
+    MinMaxObserver,
+    MovingAverageObserver,
+    PercentileObserver,
+)
+from tf_impl.quantization.quantizers import FakeQuantizer
+
+ENVIRONMENTS = ("tf",)
+
+TILED = HEADS | dict(attention=tf_impl.attention_tiled)
+EVERY = [*SETUPS, ("MultiHeadAttention", TILED, (4, 5, 12))]
+EVERY_SETUP = pytest.mark.parametrize(
+    "layer, config, shape", EVERY, ids=[*NAMES, "attention_tiled"]
+)
+
+
+def draw(*shape):
+    return np.random.default_rng(0).standard_normal(shape, np.float32)
+
+
+def started(layer, config, shape, **kwargs):
+    """Quantizers have seen x, and no longer move."""
+    x = tf.constant(draw(*shape))
+    made = getattr(tf_impl, layer)(**config, **kwargs)
+    if hasattr(made, "start"):
+        made.start(x)
+    return settled(made, x)
+
+
+def settled(made, x):
+    tf_impl.set_mode(made, "observe")(x)
+    return tf_impl.set_mode(made, "frozen")
+
+
+def same(a, b):
+    a, b = np.asarray(a), np.asarray(b)
+    return a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+def reloaded(model, folder):
+    model.save(folder / "model.keras")
+    return keras.saving.load_model(folder / "model.keras")
+
+
+def functional(layer, shape):
+    x = keras.Input(shape[1:])
+    return keras.Model(x, layer(x))
+
+
+def sequential(layer, shape):
+    return keras.Sequential([keras.Input(shape[1:]), layer])
+
+
+@pytest.mark.parametrize("make", [functional, sequential])
+@EVERY_SETUP
+def test_a_keras_file(tmp_path, layer, config, shape, make):
+    made = started(layer, config, shape)
+    model, x = make(made, shape), draw(*shape)
+    again = reloaded(model, tmp_path)
+    inside = tf_impl.set_mode(again.layers[-1], "frozen")
+    assert type(inside) is type(made)
+    assert list_parameters(inside) == list_parameters(made)
+    assert same(again(x), model(x))
+    if layer != "WeightedSum":  # Keras wants a row for each of a batch
+        assert same(again.predict(x), model.predict(x))
+
+
+@EVERY_SETUP
+def test_copies(layer, config, shape):
+    made, x = started(layer, config, shape), tf.constant(draw(*shape))
+    for again in (
+        copy.deepcopy(made),
+        pickle.loads(pickle.dumps(made)),
+        type(made).from_config(made.get_config()),
+    ):
+        assert list_parameters(again) == list_parameters(made)
+        for a, b in zip(again.variables, made.variables):
+            assert a is not b and a.shape == b.shape
+    for again in (
+        copy.deepcopy(made),
+        pickle.loads(pickle.dumps(made)),
+    ):
+        assert same(tf_impl.set_mode(again, "frozen")(x), made(x))
+
+
+@pytest.mark.parametrize("layer, config, shape", PREPARED)
+@pytest.mark.parametrize("quantizer", ["moving_average", "pact"])
+def test_prepared_and_converted(
+    tmp_path, layer, config, shape, quantizer
+):
+    x = tf.constant(draw(*shape))
+    made = getattr(tf_impl, layer)(**config)
+    options = dict(weight_bits=4, input_quantizer=quantizer)
+    tf_impl.prepare(made, {"*": options, "*1": None})
+    settled(made, x)
+    model = functional(made, shape)
+    for turn in ("prepared", "converted"):
+        again = reloaded(model, tmp_path)
+        tf_impl.set_mode(again.layers[-1], "frozen")
+        assert same(again(x), model(x)), turn
+        assert list_parameters(again.layers[-1]) == list_parameters(
+            model.layers[-1]
+        )
+        if turn == "prepared":
+            model = functional(tf_impl.convert(made), shape)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        MinMaxObserver(),
+        MovingAverageObserver(0.5, axis=1, num_channels=7),
+        PercentileObserver(90.0),
+        FakeQuantizer(MinMaxObserver(), bits=3, symmetric=True),
+    ],
+)
+def test_parts_of_quantizers(layer):
+    x = tf.constant(draw(4, 7))
+    getattr(layer, "start", getattr(layer, "observe", None))(x)
+    again = pickle.loads(pickle.dumps(layer))
+    assert vars(again).keys() == vars(layer).keys()
+    for a, b in zip(again.weights, layer.weights):
+        assert same(a, b)
+    if hasattr(layer, "qparams"):
+        assert same(again(x), layer(x))
+
+
+def test_int8_linear_alone(tmp_path):
+    x = tf.constant(draw(4, 7))
+    made = settled(tf_impl.QATLinear(7, 3), x)
+    made = tf_impl.convert(made)
+    assert isinstance(made, Int8Linear)
+    again = reloaded(sequential(made, (4, 7)), tmp_path).layers[-1]
+    assert again.codes == made.codes
+    assert same(again(x), made(x))
+
+
+def test_every_layer_of_every_page_is_registered():
+    """Also those that are not in __all__."""
+    ours = [
+        layer
+        for layer in keras.layers.Layer.__subclasses__()
+        if layer.__module__.startswith("tf_impl.")
+    ]
+    assert len(ours) > 20
+    for layer in ours:
+        name = keras.saving.get_registered_name(layer)
+        assert name == f"tf_impl>{layer.__name__}"
+
+
+def test_sizes_from_numpy():
+    made = tf_impl.Linear(np.int64(7), np.int32(3))
+    again = pickle.loads(pickle.dumps(made))
+    assert same(again.weight, made.weight)
+
+
+def test_a_subclass_has_the_arguments_of_its_own():
+    class Twice(tf_impl.Linear):
+        def __init__(self, size, **kwargs):
+            super().__init__(size, 2 * size, **kwargs)
+
+    config = Twice(3).get_config()
+    assert Twice.from_config(config).weight.shape == (6, 3)
+
+
+def test_what_is_frozen_stays_so():
+    made = tf_impl.MLP(7, 5, 3)
+    freeze(made, "layer1.bias")
+    named = named_parameters(copy.deepcopy(made))
+    frozen = [n for n, p in named.items() if not p.trainable]
+    assert frozen == ["layer1.bias"]
+
+
+@pytest.mark.parametrize(
+    "layer, config, width",
+    [
+        ("MultiHeadAttention", HEADS, 12),
+        ("MultiHeadAttention", HEADS | dict(causal=True), 12),
+        ("MultiHeadAttention", TILED, 12),
+        ("MultiHeadAttention", TILED | dict(causal=True), 12),
+        ("TransformerClassifier", TOKENS, 5),
+    ],
+)
+def test_an_unknown_number_of_tokens(tmp_path, layer, config, width):
+    inputs = keras.Input((None, width))
+    made = getattr(tf_impl, layer)(**config)
+    model = keras.Model(inputs, made(inputs))
+    again = reloaded(model, tmp_path)
+    for tokens in (1, 5, 130):
+        x = draw(2, tokens, width)
+        y = made(tf.constant(x))
+        assert again(x).shape == y.shape
+        assert same(again(x), y)
+        compiled = model.predict(x, verbose=0)
+        assert np.allclose(compiled, y, rtol=1e-5, atol=1e-6)
+
+
+def test_attention_tiled_of_unknown_sizes():
+    """Also its gradients, and a mask."""
+    unknown = tf.TensorSpec((None, 2, None, 4))
+    mask = tf.TensorSpec((None, 1, None, None), tf.bool)
+    q, k, v = draw(2, 2, 3, 4), draw(2, 2, 5, 4), draw(2, 2, 5, 4)
+    allowed = draw(2, 1, 3, 5) > -1
+
+    def both(q, k, v, mask):
+        with tf.GradientTape() as tape:
+            tape.watch((q, k, v))
+            y = tf_impl.attention_tiled(q, k, v, mask, block_size=2)
+        return y, *tape.gradient(y, (q, k, v), tf.sin(y))
+
+    traced = tf.function(both, input_signature=[unknown] * 3 + [mask])
+    inputs = [tf.constant(a) for a in (q, k, v, allowed)]
+    for a, b in zip(traced(*inputs), both(*inputs)):
+        assert np.allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "policy, stored, computed",
+    [
+        ("float64", "float64", "float64"),
+        ("mixed_float16", "float32", "float16"),
+        ("bfloat16", "bfloat16", "bfloat16"),
+    ],
+)
+@pytest.mark.parametrize(
+    "layer, config, shape",
+    [s for s in EVERY if s[0][:3] not in ("PAC", "LSQ", "QAT", "Hal")],
+)
+def test_the_dtype_policy_holds_everywhere(
+    layer, config, shape, policy, stored, computed
+):
+    made = getattr(tf_impl, layer)(**config, dtype=policy)
+    assert {v.dtype for v in made.variables} <= {stored}
+    assert made(tf.constant(draw(*shape))).dtype.name == computed
+    inside = made._flatten_layers()
+    assert {one.dtype_policy.name for one in inside} == {policy}
+
+
+@EVERY_SETUP
+def test_no_warning_of_unbuilt_layers(layer, config, shape):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        made = sequential(started(layer, config, shape), shape)
+        assert made.built
+    inside, x = made.layers[-1], tf.constant(draw(*shape))
+    for batch in (None, shape[0]):
+        found = inside.compute_output_shape((batch, *shape[1:]))
+        assert inside(x).shape[1:] == found[1:]
+
+
+@pytest.mark.parametrize(
+    "layer, config, shape",
+    [s for s in EVERY if s[0] in ("MLP", "TransformerClassifier")],
+)
+def test_compile_and_fit(tmp_path, layer, config, shape):
+    """The loss falls, and a saved model goes on from there."""
+    keras.utils.set_random_seed(0)
+    made = getattr(tf_impl, layer)(**config)
+    model, x = functional(made, shape), draw(*shape)
+    y = draw(*model(x).shape)
+    model.compile("sgd", loss="mse")
+    history = model.fit(x, y, epochs=5, shuffle=False, verbose=0)
+    losses = history.history["loss"]
+    assert losses[-1] < losses[0]
+    again = reloaded(model, tmp_path)
+    for a, b in zip(again.variables, model.variables, strict=True):
+        assert same(a, b)
+    again.fit(x, y, epochs=5, shuffle=False, verbose=0)
+    assert again.evaluate(x, y, verbose=0) < losses[-1]
+
+
+@pytest.mark.parametrize(
+    "prefix, hold",
+    [
+        ("0.", lambda made, x: keras.Sequential([x, made])),
+        ("1.", lambda made, x: keras.Model(x, made(x))),
+        ("held.1.", lambda made, x: ["", made]),
+        ("held.1.", lambda made, x: ("", made)),
+        ("held.a.", lambda made, x: dict(a=made)),
+        ("held.a.0.", lambda made, x: dict(a=(made,))),
+        ("held.0.", lambda made, x: keras.Sequential([x, made])),
+    ],
+)
+@EVERY_SETUP
+def test_in_containers(layer, config, shape, prefix, hold):
+    made = started(layer, config, shape)
+    holder = hold(made, keras.Input(shape[1:]))
+    if prefix.startswith("held."):
+        outer = keras.layers.Layer()
+        outer.held = holder
+        holder = outer
+    listed = list_parameters(made)
+    named = {prefix + n: s for n, s in listed.items()}
+    assert list_parameters(holder) == named
+
+
+def test_freezing_inside_a_container():
+    model = keras.Sequential([keras.Input((7,)), tf_impl.MLP(7, 5, 3)])
+    freeze(model, "0.layer1.bias")
+    assert len(model.trainable_variables) == 3
