@@ -40,25 +40,29 @@ def lsq_forward(x, step, qmin, qmax):
 def lsq_backward(dy, x, step, qmin, qmax):
     u = x * inverse(step)
     inside = (qmin < u) & (u < qmax)
-    bound = jnp.clip(u, qmin, qmax)
+    bound = jax.lax.stop_gradient(jnp.clip(u, qmin, qmax))
     d = jnp.where(inside, jnp.round(u) - u, bound)
     dx = jnp.where(inside, dy, jnp.zeros_like(dy))
     return dx, dy * d
 
 
-def push(x, step, qmin, qmax, axis, g):
+def lsq_primal(x, step, g, qmin, qmax, axis):
     return lsq_forward(x, along(step, x, axis), qmin, qmax)
 
 
-def pull(qmin, qmax, axis, g, saved, dy):
-    x, step = saved
+def lsq_fwd(*inputs):
+    return lsq_rule(*inputs), inputs[:3]
+
+
+def lsq_bwd(qmin, qmax, axis, saved, dy):
+    x, step, g = saved
     step = along(step, x, axis)
     dx, terms = lsq_backward(dy, x, step, qmin, qmax)
-    return dx, jnp.sum(rows(terms, axis), axis=-1) * g
+    return dx, jnp.sum(rows(terms, axis), axis=-1) * g, None
 
 
-lsq_rule = jax.custom_vjp(push, nondiff_argnums=(2, 3, 4, 5))
-lsq_rule.defvjp(lambda *inputs: (push(*inputs), inputs[:2]), pull)
+lsq_rule = jax.custom_vjp(lsq_primal, nondiff_argnums=(3, 4, 5))
+lsq_rule.defvjp(lsq_fwd, lsq_bwd)
 # endregion
 
 
@@ -68,7 +72,7 @@ def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     check_quantizer("lsq", x, step, axis, "step")
     n = num_elements or max(rows(x, axis).shape[-1], 1)
     g = (n * qmax) ** -0.5
-    return lsq_rule(x, step, qmin, qmax, axis, g)
+    return lsq_rule(x, step, g, qmin, qmax, axis)
 
 
 # endregion
