@@ -56,8 +56,7 @@ def lsq_fwd(*inputs):
 
 def lsq_bwd(qmin, qmax, axis, saved, dy):
     x, step, g = saved
-    step = along(step, x, axis)
-    dx, terms = lsq_backward(dy, x, step, qmin, qmax)
+    dx, terms = lsq_backward(dy, x, along(step, x, axis), qmin, qmax)
     return dx, jnp.sum(rows(terms, axis), axis=-1) * g, None
 
 
@@ -71,6 +70,7 @@ def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     qmin, qmax = code_range(bits, signed)
     check_quantizer("lsq", x, step, axis, "step")
     n = num_elements or max(rows(x, axis).shape[-1], 1)
+    n = n if isinstance(n, int) else jnp.asarray(n, x.dtype)
     g = (n * qmax) ** -0.5
     return lsq_rule(x, step, g, qmin, qmax, axis)
 
