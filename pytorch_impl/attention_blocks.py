@@ -30,7 +30,7 @@ def scan_blocks(
     if attn_mask is not None:
         shape = (*attn_mask.shape[:-1], k.shape[2])
         attn_mask = torch.broadcast_to(attn_mask, shape)  # ... M
-    outputs = [torch.empty_like(k) for _ in range(num_outputs)]
+    outputs = [[] for _ in range(num_outputs)]
     for start in range(0, k.shape[2], size):
         block = slice(start, start + size)
         k_block = k[:, :, block]  # B H J D
@@ -45,8 +45,8 @@ def scan_blocks(
         scores = torch.where(allowed, scores, lowest_like(scores))
         state, new = step(state, k_block, v_block, scores, allowed)
         for output, rows in zip(outputs, new):
-            output[:, :, block] = rows
-    return state, outputs
+            output.append(rows)
+    return state, [torch.cat(rows, dim=2) for rows in outputs]
 
 
 # endregion

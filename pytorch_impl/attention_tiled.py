@@ -15,7 +15,6 @@ Ref:    Milakov, Gimelshein 2018, arXiv 1805.02867, alg. 3
 
 # region imports
 import torch
-from torch.autograd.function import once_differentiable
 
 from pytorch_impl.attention import wide_heads
 from pytorch_impl.attention_blocks import scan_blocks
@@ -24,6 +23,7 @@ from pytorch_impl.attention_tiled_gradient import (
 )
 from pytorch_impl.checks import check_attention, check_least
 from pytorch_impl.precision import cast_like, lowest_like
+from pytorch_impl.transforms import Function, apply
 
 # endregion
 
@@ -53,20 +53,30 @@ def attention_tiled_forward(q, k, v, attn_mask, causal, size):
     return y / row_sum, row_max, row_sum
 
 
-class AttentionTiledRule(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, q, k, v, attn_mask, *options):
-        y, *kept = attention_tiled_forward(q, k, v, attn_mask, *options)
-        ctx.save_for_backward(q, k, v, attn_mask, *kept)
-        ctx.options = options
-        return y
+class AttentionTiledRule(Function):
+    forward = staticmethod(attention_tiled_forward)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx, dy):
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs[:4], *output[1:])
+        ctx.options = inputs[4:]
+
+    @staticmethod
+    def backward(ctx, dy, *_):
         saved = ctx.saved_tensors
-        grads = attention_tiled_backward(dy, saved, *ctx.options)
+        grads = apply(OnceDifferentiable, dy, *saved, *ctx.options)
         return *grads, None, None, None
+
+
+class OnceDifferentiable(Function):
+    @staticmethod
+    def forward(dy, q, k, v, attn_mask, row_max, row_sum, causal, size):
+        saved = (q, k, v, attn_mask, row_max, row_sum)
+        return attention_tiled_backward(dy, saved, causal, size)
+
+    @staticmethod
+    def backward(ctx, *_):
+        raise NotImplementedError("attention_tiled: first order only")
 
 
 # endregion
@@ -80,7 +90,7 @@ def attention_tiled(
     check_least("attention_tiled: block_size", block_size, 1)
     expanded = wide_heads(q, k, v, scale)
     options = (attn_mask, causal, block_size)
-    y = AttentionTiledRule.apply(*expanded, *options)
+    y, *_ = apply(AttentionTiledRule, *expanded, *options)
     return cast_like(y, q)
 
 

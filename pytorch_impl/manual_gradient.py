@@ -15,11 +15,14 @@ Ref:    Griewank, Walther 2008, Evaluating Derivatives, 3.2
 """
 
 # region imports
+import functools
+
 import torch
 from torch import nn
 
 from pytorch_impl.checks import check_input
 from pytorch_impl.glorot import glorot
+from pytorch_impl.transforms import Function, apply
 
 # endregion
 
@@ -44,30 +47,25 @@ def manual_linear_backward(dy, x, weight):
     return dx, dweight, torch.sum(dy, axis=0)
 
 
-class WeightedSumRule(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, weight):
-        ctx.save_for_backward(x, weight)
-        return weighted_sum_forward(x, weight)
+class WeightedSumRule(Function):
+    forward = staticmethod(weighted_sum_forward)
 
     @staticmethod
     def backward(ctx, dy):
         return weighted_sum_backward(dy, *ctx.saved_tensors)
 
 
-class ManualLinearRule(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, weight, bias):
-        ctx.save_for_backward(x, weight)
-        return manual_linear_forward(x, weight, bias)
+class ManualLinearRule(Function):
+    forward = staticmethod(manual_linear_forward)
 
     @staticmethod
     def backward(ctx, dy):
-        return manual_linear_backward(dy, *ctx.saved_tensors)
+        x, weight, _ = ctx.saved_tensors
+        return manual_linear_backward(dy, x, weight)
 
 
-weighted_sum_rule = WeightedSumRule.apply
-manual_linear_rule = ManualLinearRule.apply
+weighted_sum_rule = functools.partial(apply, WeightedSumRule)
+manual_linear_rule = functools.partial(apply, ManualLinearRule)
 # endregion
 
 

@@ -22,6 +22,7 @@ from tf_impl.attention_tiled_gradient import (
     attention_tiled_backward,
 )
 from tf_impl.checks import check_attention, check_least
+from tf_impl.custom_gradient import custom_gradient
 from tf_impl.precision import cast_like, lowest_like
 
 # endregion
@@ -57,13 +58,13 @@ def once_differentiable(*_):
 
 
 def attention_tiled_rule(q, k, v, attn_mask, *options):
-    @tf.custom_gradient
+    @custom_gradient
     def rule(*inputs):
         q, k, v = map(tf.stop_gradient, inputs)
         y, *kept = attention_tiled_forward(q, k, v, attn_mask, *options)
         saved = (q, k, v, attn_mask, *kept)
 
-        @tf.custom_gradient
+        @custom_gradient
         def backward(dy, *_):
             dy = tf.stop_gradient(dy)
             grads = attention_tiled_backward(dy, saved, *options)

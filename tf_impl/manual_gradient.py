@@ -18,6 +18,7 @@ Ref:    Griewank, Walther 2008, Evaluating Derivatives, 3.2
 import tensorflow as tf
 
 from tf_impl.checks import check_input
+from tf_impl.custom_gradient import custom_gradient
 from tf_impl.glorot import glorot
 
 # endregion
@@ -43,7 +44,7 @@ def manual_linear_backward(dy, x, weight):
     return dx, dweight, tf.reduce_sum(dy, axis=0)
 
 
-@tf.custom_gradient
+@custom_gradient
 def weighted_sum_rule(x, weight):
     def backward(dy):
         return weighted_sum_backward(dy, x, weight)
@@ -51,7 +52,7 @@ def weighted_sum_rule(x, weight):
     return weighted_sum_forward(x, weight), backward
 
 
-@tf.custom_gradient
+@custom_gradient
 def manual_linear_rule(x, weight, bias):
     def backward(dy):
         return manual_linear_backward(dy, x, weight)

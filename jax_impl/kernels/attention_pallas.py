@@ -74,16 +74,16 @@ def attention_pallas_rule(q, k, v, attn_mask, tiles):
     return attention_pallas_forward(q, k, v, attn_mask, tiles)[0]
 
 
-def keep(q, k, v, attn_mask, tiles):
+def attention_pallas_fwd(q, k, v, attn_mask, tiles):
     y, *kept = attention_pallas_forward(q, k, v, attn_mask, tiles)
     return y, (q, k, v, attn_mask, *kept)
 
 
-def pull(tiles, saved, dy):
+def attention_pallas_bwd(tiles, saved, dy):
     return *attention_pallas_backward(dy, saved, tiles), None
 
 
-attention_pallas_rule.defvjp(keep, pull)
+attention_pallas_rule.defvjp(attention_pallas_fwd, attention_pallas_bwd)
 # endregion
 
 

@@ -40,25 +40,28 @@ def lsq_forward(x, step, qmin, qmax):
 def lsq_backward(dy, x, step, qmin, qmax):
     u = x * inverse(step)
     inside = (qmin < u) & (u < qmax)
-    bound = jnp.clip(u, qmin, qmax)
+    bound = jax.lax.stop_gradient(jnp.clip(u, qmin, qmax))
     d = jnp.where(inside, jnp.round(u) - u, bound)
     dx = jnp.where(inside, dy, jnp.zeros_like(dy))
     return dx, dy * d
 
 
-def push(x, step, qmin, qmax, axis, g):
+def lsq_primal(x, step, g, qmin, qmax, axis):
     return lsq_forward(x, along(step, x, axis), qmin, qmax)
 
 
-def pull(qmin, qmax, axis, g, saved, dy):
-    x, step = saved
-    step = along(step, x, axis)
-    dx, terms = lsq_backward(dy, x, step, qmin, qmax)
-    return dx, jnp.sum(rows(terms, axis), axis=-1) * g
+def lsq_fwd(*inputs):
+    return lsq_rule(*inputs), inputs[:3]
 
 
-lsq_rule = jax.custom_vjp(push, nondiff_argnums=(2, 3, 4, 5))
-lsq_rule.defvjp(lambda *inputs: (push(*inputs), inputs[:2]), pull)
+def lsq_bwd(qmin, qmax, axis, saved, dy):
+    x, step, g = saved
+    dx, terms = lsq_backward(dy, x, along(step, x, axis), qmin, qmax)
+    return dx, jnp.sum(rows(terms, axis), axis=-1) * g, None
+
+
+lsq_rule = jax.custom_vjp(lsq_primal, nondiff_argnums=(3, 4, 5))
+lsq_rule.defvjp(lsq_fwd, lsq_bwd)
 # endregion
 
 
@@ -67,8 +70,9 @@ def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     qmin, qmax = code_range(bits, signed)
     check_quantizer("lsq", x, step, axis, "step")
     n = num_elements or max(rows(x, axis).shape[-1], 1)
+    n = n if isinstance(n, int) else jnp.asarray(n, x.dtype)
     g = (n * qmax) ** -0.5
-    return lsq_rule(x, step, qmin, qmax, axis, g)
+    return lsq_rule(x, step, g, qmin, qmax, axis)
 
 
 # endregion

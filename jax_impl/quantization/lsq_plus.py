@@ -40,21 +40,24 @@ def lsq_plus_backward(dy, x, step, offset, qmin, qmax):
     return dx, dstep, dy - dx
 
 
-def push(x, step, offset, qmin, qmax, axis, g):
+def lsq_plus_primal(x, step, offset, g, qmin, qmax, axis):
     step, offset = along(step, x, axis), along(offset, x, axis)
     return lsq_plus_forward(x, step, offset, qmin, qmax)
 
 
-def pull(qmin, qmax, axis, g, saved, dy):
-    x, step, offset = saved
+def lsq_plus_fwd(*inputs):
+    return lsq_plus_rule(*inputs), inputs[:4]
+
+
+def lsq_plus_bwd(qmin, qmax, axis, saved, dy):
+    x, step, offset, g = saved
     step, offset = along(step, x, axis), along(offset, x, axis)
-    grads = lsq_plus_backward(dy, x, step, offset, qmin, qmax)
-    dx, *terms = grads
-    return dx, *(jnp.sum(rows(t, axis), axis=-1) * g for t in terms)
+    dx, *terms = lsq_plus_backward(dy, x, step, offset, qmin, qmax)
+    return dx, *(jnp.sum(rows(t, axis), -1) * g for t in terms), None
 
 
-lsq_plus_rule = jax.custom_vjp(push, nondiff_argnums=(3, 4, 5, 6))
-lsq_plus_rule.defvjp(lambda *inputs: (push(*inputs), inputs[:3]), pull)
+lsq_plus_rule = jax.custom_vjp(lsq_plus_primal, (4, 5, 6))
+lsq_plus_rule.defvjp(lsq_plus_fwd, lsq_plus_bwd)
 # endregion
 
 
@@ -65,8 +68,9 @@ def lsq_plus(
     qmin, qmax = code_range(bits, signed)
     check_quantizer("lsq_plus", x, step, axis, "step")
     n = num_elements or max(rows(x, axis).shape[-1], 1)
+    n = n if isinstance(n, int) else jnp.asarray(n, x.dtype)
     g = (n * qmax) ** -0.5
-    return lsq_plus_rule(x, step, offset, qmin, qmax, axis, g)
+    return lsq_plus_rule(x, step, offset, g, qmin, qmax, axis)
 
 
 # endregion
@@ -95,9 +99,8 @@ class LSQPlus(nnx.Module):
         self.offset.set_value(self.offset[...].astype(x.dtype))
 
     def __call__(self, x):
-        step, offset = self.step[...], self.offset[...]
         options = *self.codes[:3], self.num_elements
-        return lsq_plus(x, step, offset, *options)
+        return lsq_plus(x, self.step[...], self.offset[...], *options)
 
 
 # endregion

@@ -47,10 +47,18 @@ def pact_backward(dy, x, alpha):
 
 
 pact_rule = jax.custom_vjp(pact_forward, nondiff_argnums=(2,))
-pact_rule.defvjp(
-    lambda *inputs: (pact_forward(*inputs), inputs[:2]),
-    lambda levels, saved, dy: pact_backward(dy, *saved),
-)
+
+
+def pact_fwd(x, alpha, levels):
+    # the rule again: a second derivative goes through y as well
+    return pact_rule(x, alpha, levels), (x, alpha)
+
+
+def pact_bwd(levels, saved, dy):
+    return pact_backward(dy, *saved)
+
+
+pact_rule.defvjp(pact_fwd, pact_bwd)
 # endregion
 
 

@@ -21,6 +21,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jax_impl.checks import check_input
 from jax_impl.quantization.codes import code_range, rows
@@ -32,7 +33,7 @@ from jax_impl.quantization.codes import code_range, rows
 def check_bounds(caller: str, bounds):
     if isinstance(bounds, jax.core.Tracer):
         return
-    if jnp.isnan(bounds).any():
+    if np.isnan(np.asarray(bounds)).any():
         want, got = "a batch to be observed first", "none"
         raise ValueError(f"{caller}: bounds expected {want}, got {got}")
 
@@ -46,7 +47,8 @@ def check_batch(caller: str, x):
     x = jax.lax.stop_gradient(x)
     if isinstance(x, jax.core.Tracer):
         return
-    finite = jnp.isfinite(x)
+    x = np.asarray(x)  # under jax.jit, jnp would trace it
+    finite = np.isfinite(x)
     if not finite.all():
         want, got = "finite numbers", float(x[~finite][0])
         raise ValueError(f"{caller}: x expected {want}, got {got}")

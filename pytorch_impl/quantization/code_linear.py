@@ -19,6 +19,7 @@ Ref:    Jacob et al. 2018, CVPR, 2.2 and 2.4 (the bias in steps of s)
 import torch
 
 from pytorch_impl.checks import check_input
+from pytorch_impl.transforms import Function, apply
 
 # endregion
 
@@ -43,15 +44,12 @@ def code_linear_backward(dy, x, weight):
     return dx, dweight, torch.einsum("...o->o", dy)
 
 
-class CodeLinearRule(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, weight, bias, *scales):
-        ctx.save_for_backward(x, weight, *scales)
-        return code_linear_forward(x, weight, bias, *scales)
+class CodeLinearRule(Function):
+    forward = staticmethod(code_linear_forward)
 
     @staticmethod
     def backward(ctx, dy):
-        x, weight, *scales = ctx.saved_tensors
+        x, weight, _, *scales = ctx.saved_tensors
         grads = code_linear_backward(dy, x, weight)
         return *grads, *(torch.zeros_like(s) for s in scales)
 
@@ -64,7 +62,7 @@ def code_linear(x, weight, bias, x_scale, w_scale):
     check_input("code_linear", x, "... I", I=weight.shape[1])
     if bias is None:
         bias = torch.zeros_like(w_scale)
-    return CodeLinearRule.apply(x, weight, bias, x_scale, w_scale)
+    return apply(CodeLinearRule, x, weight, bias, x_scale, w_scale)
 
 
 # endregion

@@ -25,6 +25,7 @@ from pytorch_impl.quantization.codes import (
     check_quantizer,
     code_range,
 )
+from pytorch_impl.transforms import Function, apply
 
 # endregion
 
@@ -46,17 +47,13 @@ def fake_quantize_backward(dy, x, scale, zero_point, qmin, qmax):
     return torch.where(inside, dy, torch.zeros_like(dy))
 
 
-class FakeQuantizeRule(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, scale, zero_point, qmin, qmax):
-        ctx.save_for_backward(x, scale, zero_point)
-        ctx.bounds = qmin, qmax
-        return fake_quantize_forward(x, scale, zero_point, qmin, qmax)
+class FakeQuantizeRule(Function):
+    forward = staticmethod(fake_quantize_forward)
 
     @staticmethod
     def backward(ctx, dy):
-        saved, bounds = ctx.saved_tensors, ctx.bounds
-        dx = fake_quantize_backward(dy, *saved, *bounds)
+        saved = ctx.saved_tensors
+        dx = fake_quantize_backward(dy, *saved, *ctx.options)
         dscale = torch.zeros_like(saved[1])
         return dx, dscale, None, None, None
 
@@ -101,7 +98,7 @@ def fake_quantize(
 ):
     qmin, qmax = code_range(bits, signed, narrow_range)
     qparams = expand("fake_quantize", x, scale, zero_point, axis)
-    return FakeQuantizeRule.apply(x, *qparams, qmin, qmax)
+    return apply(FakeQuantizeRule, x, *qparams, qmin, qmax)
 
 
 # endregion

@@ -26,6 +26,7 @@ from pytorch_impl.quantization.codes import (
     rows,
 )
 from pytorch_impl.quantization.qparams import first_step, inverse
+from pytorch_impl.transforms import Function, apply
 
 # endregion
 
@@ -39,17 +40,15 @@ def lsq_forward(x, step, qmin, qmax):
 def lsq_backward(dy, x, step, qmin, qmax):
     u = x * inverse(step)
     inside = (qmin < u) & (u < qmax)
-    bound = torch.clip(u, qmin, qmax)
+    bound = torch.clip(u, qmin, qmax).detach()
     d = torch.where(inside, torch.round(u) - u, bound)
     dx = torch.where(inside, dy, torch.zeros_like(dy))
     return dx, dy * d
 
 
-class LSQRule(torch.autograd.Function):
+class LSQRule(Function):
     @staticmethod
-    def forward(ctx, x, step, qmin, qmax, axis, g):
-        ctx.save_for_backward(x, step)
-        ctx.options = qmin, qmax, axis, g
+    def forward(x, step, qmin, qmax, axis, g):
         return lsq_forward(x, along(step, x, axis), qmin, qmax)
 
     @staticmethod
@@ -71,7 +70,7 @@ def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     check_quantizer("lsq", x, step, axis, "step")
     n = num_elements or max(rows(x, axis).shape[-1], 1)
     g = (n * qmax) ** -0.5
-    return LSQRule.apply(x, step, qmin, qmax, axis, g)
+    return apply(LSQRule, x, step, qmin, qmax, axis, g)
 
 
 # endregion

@@ -25,6 +25,7 @@ from pytorch_impl.quantization.codes import (
 )
 from pytorch_impl.quantization.lsq import lsq_backward, lsq_forward
 from pytorch_impl.quantization.qparams import first_step
+from pytorch_impl.transforms import Function, apply
 
 # endregion
 
@@ -39,11 +40,9 @@ def lsq_plus_backward(dy, x, step, offset, qmin, qmax):
     return dx, dstep, dy - dx
 
 
-class LSQPlusRule(torch.autograd.Function):
+class LSQPlusRule(Function):
     @staticmethod
-    def forward(ctx, x, step, offset, qmin, qmax, axis, g):
-        ctx.save_for_backward(x, step, offset)
-        ctx.options = qmin, qmax, axis, g
+    def forward(x, step, offset, qmin, qmax, axis, g):
         step, offset = along(step, x, axis), along(offset, x, axis)
         return lsq_plus_forward(x, step, offset, qmin, qmax)
 
@@ -69,7 +68,7 @@ def lsq_plus(
     check_quantizer("lsq_plus", x, step, axis, "step")
     n = num_elements or max(rows(x, axis).shape[-1], 1)
     g = (n * qmax) ** -0.5
-    return LSQPlusRule.apply(x, step, offset, qmin, qmax, axis, g)
+    return apply(LSQPlusRule, x, step, offset, qmin, qmax, axis, g)
 
 
 # endregion

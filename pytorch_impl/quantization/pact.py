@@ -24,6 +24,7 @@ from pytorch_impl.quantization.codes import (
     code_range,
 )
 from pytorch_impl.quantization.qparams import first_step
+from pytorch_impl.transforms import Function, apply
 
 # endregion
 
@@ -45,11 +46,8 @@ def pact_backward(dy, x, alpha):
     return dx, dalpha
 
 
-class PACTRule(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, alpha, levels):
-        ctx.save_for_backward(x, alpha)
-        return pact_forward(x, alpha, levels)
+class PACTRule(Function):
+    forward = staticmethod(pact_forward)
 
     @staticmethod
     def backward(ctx, dy):
@@ -63,7 +61,7 @@ class PACTRule(torch.autograd.Function):
 def pact(x, alpha, bits: int = 4):
     _, levels = code_range(bits, signed=False)
     check_quantizer("pact", x, alpha, array="alpha")
-    return PACTRule.apply(x, alpha, levels)
+    return apply(PACTRule, x, alpha, levels)
 
 
 # endregion

@@ -101,10 +101,8 @@ tf :: quantization/pact.py :: step = tf.where(alpha > 0, step, step * float("nan
 tf :: training.py :: return p - lr * v, (v, state[1]) :: 1 -> 0 :: momentum has one array; the other is not read
 tf :: quantization/pact.py :: inside = tf.minimum(tf.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 / alpha :: 0 either way: alpha is positive, or NaN
 tf :: quantization/observers.py :: if percent == 100: :: 100 -> 101 :: the largest of the sorted numbers is the maximum
-tf :: quantization/qparams.py :: return 1 / tf.where(step > 0, step, step * float("nan")) :: step * float('nan') -> float('nan') :: NaN either way: only a compiled step that is not positive gets here
 tf :: quantization/pact.py :: inside = tf.minimum(tf.maximum(x, 0 * alpha), alpha) :: tf.maximum(x, 0 * alpha) -> x :: the code is clipped too
 tf :: quantization/int8_linear.py :: return tf.cast(self.total(x), x.dtype) * self.out_scale :: tf.cast(self.total(x), x.dtype) -> self.total(x) :: Keras multiplies whole numbers in the dtype of its variable
-tf :: quantization/qparams.py :: return 1 / tf.where(step > 0, step, step * float("nan")) :: step * float('nan') -> step / float('nan') :: NaN either way: only a compiled step that is not positive gets here
 tf :: quantization/pact.py :: step = tf.where(alpha > 0, step, step * float("nan")) :: step * float('nan') -> step / float('nan') :: NaN either way: only a compiled step that is not positive gets here
 tf :: training.py :: @tf.function(autograph=False) :: False -> True :: nothing in it branches on a tensor
 tf :: quantization/observers.py :: rank = tf.cast(tf.math.ceil(percent / 100 * size), tf.int32) :: tf.int32 -> tf.int64 :: an index either way

@@ -19,6 +19,7 @@ Ref:    Jacob et al. 2018, CVPR, 2.2 and 2.4 (the bias in steps of s)
 import tensorflow as tf
 
 from tf_impl.checks import check_input
+from tf_impl.custom_gradient import custom_gradient
 
 # endregion
 
@@ -47,7 +48,7 @@ def code_linear_backward(dy, x, weight):
 
 
 def code_linear_rule(x, weight, bias, *scales):
-    @tf.custom_gradient
+    @custom_gradient
     def rule(x, weight, bias, *scales):
         def backward(dy):
             grads = code_linear_backward(dy, x, weight)

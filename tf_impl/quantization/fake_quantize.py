@@ -20,6 +20,7 @@ Ref:    Jacob et al. 2018, CVPR, eq. 1 and 12; Bengio et al. 2013, 4
 import tensorflow as tf
 
 from tf_impl.checks import check_input
+from tf_impl.custom_gradient import custom_gradient
 from tf_impl.quantization.codes import (
     along,
     check_quantizer,
@@ -47,7 +48,7 @@ def fake_quantize_backward(dy, x, scale, zero_point, qmin, qmax):
 
 
 def fake_quantize_rule(x, scale, *rest):
-    @tf.custom_gradient
+    @custom_gradient
     def rule(x, scale):
         def backward(dy):
             dx = fake_quantize_backward(dy, x, scale, *rest)
@@ -114,7 +115,6 @@ if __name__ == "__main__":
 
 
 # region what differs here
-# tensorflow 2.21.0: round(x / scale), a constant scale of 1/3 inside a
-# tf.function, differs 16 times in 700,000 from eager; x * inv, never
-# tf.quantization.fake_quant_* rounds halves up: -0.5, 0.5 to 0, 1
+# tensorflow 2.21.0, in a tf.function: round(x / scale) is not eager's
+# (16 of 700,000 at 1/3); tf.quantization.fake_quant_* rounds halves up
 # endregion

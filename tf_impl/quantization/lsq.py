@@ -17,6 +17,7 @@ Ref:    Esser et al. 2020, ICLR, eq. 1 to 5
 # region imports
 import tensorflow as tf
 
+from tf_impl.custom_gradient import custom_gradient
 from tf_impl.quantization.codes import (
     Codes,
     along,
@@ -38,14 +39,14 @@ def lsq_forward(x, step, qmin, qmax):
 def lsq_backward(dy, x, step, qmin, qmax):
     u = x * inverse(step)
     inside = (qmin < u) & (u < qmax)
-    bound = tf.clip_by_value(u, qmin, qmax)
+    bound = tf.stop_gradient(tf.clip_by_value(u, qmin, qmax))
     d = tf.where(inside, tf.round(u) - u, bound)
     dx = tf.where(inside, dy, tf.zeros_like(dy))
     return dx, dy * d
 
 
 def lsq_rule(x, step, qmin, qmax, axis, g):
-    @tf.custom_gradient
+    @custom_gradient
     def rule(x, step):
         def backward(dy):
             dx, terms = lsq_backward(dy, x, wide, qmin, qmax)

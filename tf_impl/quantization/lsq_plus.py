@@ -15,6 +15,7 @@ Ref:    Bhalgat et al. 2020, CVPRW, eq. 1 to 5
 # region imports
 import tensorflow as tf
 
+from tf_impl.custom_gradient import custom_gradient
 from tf_impl.quantization.codes import (
     Codes,
     along,
@@ -39,7 +40,7 @@ def lsq_plus_backward(dy, x, step, offset, qmin, qmax):
 
 
 def lsq_plus_rule(x, step, offset, qmin, qmax, axis, g):
-    @tf.custom_gradient
+    @custom_gradient
     def rule(x, step, offset):
         def backward(dy):
             grads = lsq_plus_backward(dy, x, *wide, qmin, qmax)
@@ -115,6 +116,5 @@ if __name__ == "__main__":
 # tensorflow 2.21.0, jit_compile=True: step round(u) + offset is rounded
 # once: 224,582 of 1,048,576 float32 results differ in the last place
 # keras 3.15.1: a layer casts a floating x to its own dtype, float32
-# unless dtype= or the global policy says otherwise; lsq itself
-# refuses float16
+# unless dtype= or a policy says so; lsq itself refuses float16
 # endregion

@@ -17,6 +17,7 @@ Ref:    Choi et al. 2018, arXiv 1805.06085, eq. 1 to 3
 # region imports
 import tensorflow as tf
 
+from tf_impl.custom_gradient import custom_gradient
 from tf_impl.quantization.codes import (
     Codes,
     check_quantizer,
@@ -45,7 +46,7 @@ def pact_backward(dy, x, alpha):
 
 
 def pact_rule(x, alpha, levels):
-    @tf.custom_gradient
+    @custom_gradient
     def rule(x, alpha):
         def backward(dy):
             return pact_backward(dy, x, alpha)

@@ -55,7 +55,7 @@ def check_batch(caller: str, x):
 
 def inverse(step):
     """Rounded once; NaN for a compiled step that is not positive."""
-    return 1 / tf.where(step > 0, step, step * float("nan"))
+    return 1 / tf.where(step > 0, step, float("nan"))
 
 
 def nonzero(scale):

@@ -1,0 +1,63 @@
+"""What torch.func, torch.compile and a checkpoint see of a page.
+
+Function    torch.autograd.Function, registered as all of them want it:
+    forward is plain maths without ctx, what it is given is kept for
+    backward, tensors as ctx.saved_tensors (to be read once: a
+    checkpoint computes them again, and hands them out once), all else
+    as ctx.options; torch.func.vmap maps forward and backward
+apply(rule, *inputs)    rule.apply, refused where the rule would be lost
+    torch 2.13.0: torch.compile around torch.func.grad differentiates
+    the forward pass by itself and leaves a backward pass written by
+    hand out, without a word: what rounds would have gradient 0
+unseen(x)   are the numbers of x out of reach? On the meta device, and
+    while torch.compile or a transform of torch.func traces
+
+No forward mode (torch.func.jvp, jacfwd, hessian): torch.compile refuses
+a Function with a jvp. jacrev of jacrev gives a Hessian.
+
+Raises: NotImplementedError
+"""
+
+# region imports
+import torch
+
+# endregion
+
+
+# region function
+class Function(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        tensors, options = [], []
+        for x in inputs:
+            which = tensors if isinstance(x, torch.Tensor) else options
+            which.append(x)
+        ctx.save_for_backward(*tensors)
+        ctx.options = options
+
+
+def transformed():
+    """Inside of torch.func.grad, vmap or another."""
+    top = torch._C._functorch.peek_interpreter_stack()
+    # None, if there is none; torch.compile does not see that it is None
+    return isinstance(top, torch._C._functorch.CInterpreter)
+
+
+def apply(rule, *inputs):
+    if torch.compiler.is_compiling() and transformed():
+        raise NotImplementedError(
+            "torch.compile of a torch.func transform: a gradient that "
+            "is written by hand would be left out; do without one of "
+            "the two"
+        )
+    return rule.apply(*inputs)
+
+
+def unseen(x):
+    compiling = torch.compiler.is_compiling()
+    return compiling or transformed() or x.is_meta
+
+
+# endregion
