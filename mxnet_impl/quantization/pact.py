@@ -5,7 +5,7 @@ y_i = step * round(min(max(x_i, 0), alpha) inv), at most L steps
 
 Axes:   x any shape
 Params: alpha (), starts as alpha_init; start(x) sets it to
-        2 mean |x| sqrt(L), L of the steps that LSQ would start with
+        2 mean |x| sqrt(L), L steps of LSQ, where an x is not 0
 Grads:  x receives dy where 0 <= x < alpha, else 0
         alpha receives the sum of dy over x >= alpha, without a factor
 Raises: TypeError if x is not of float32 or float64
@@ -85,7 +85,11 @@ class PACT(nn.Block):
     def start(self, x):
         with autograd.pause():
             step = first_step(x, self.codes)
-            self.alpha.data()[()] = step * self.levels
+            peak = np.max(np.abs(x))
+            new = np.where(
+                peak > 0, step * self.levels, self.alpha.data()
+            )
+            self.alpha.data()[()] = new
 
     def qparams(self):
         scale = self.alpha.data() * (1 / self.levels)

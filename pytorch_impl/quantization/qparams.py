@@ -6,7 +6,7 @@ it: affine_qparams takes low = min(low, 0) and high = max(high, 0), then
     zero_point = qmin - round(low / scale), so 0 has an exact code;
 symmetric_qparams takes scale = max(-low, high) (1 / qmax), zero point 0
 A scale below 2^-126, as where all numbers are 0, is replaced by 1
-first_step: 2 mean |x| / sqrt(qmax), where a learned step starts
+first_step: 2 mean |x| / sqrt(qmax), where a learned step starts, or 1
 
 Axes:   bounds (2) or, by channel, (2, C): low and high; scale and
         zero_point (int32) () or (C)
@@ -86,7 +86,7 @@ def first_step(x, codes):
     check_batch("start", x)
     _, qmax = code_range(codes.bits, codes.signed)
     mean = torch.mean(rows(torch.abs(x), codes.axis), axis=-1)
-    return mean * (2 / math.sqrt(qmax))
+    return nonzero(mean * (2 / math.sqrt(qmax)))
 
 
 # endregion

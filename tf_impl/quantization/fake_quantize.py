@@ -2,7 +2,8 @@
 
 u_i = x_i inv, inv = 1 / scale rounded once; ties go to even numbers
 quantize: code_i = clip(round(u_i) + zero_point, qmin, qmax)
-fake_quantize: y_i = (code_i - zero_point) scale
+fake_quantize: y_i = (code_i - zero_point) scale; NaN stays NaN, and
+    quantize gives it the code of 0
 
 Axes:   x any shape; scale and zero_point () or, along axis, (C)
         zero_point and codes are int32; qmin, qmax: of code_range
@@ -11,8 +12,7 @@ Grads:  x receives dy where qmin <= round(u) + zero_point <= qmax, the
         scale receives 0: it is data here; lsq learns it
 Ladder: codes, qparams, fake_quantize, observers, pact, lsq, lsq_plus,
         quantizers, code_linear, qat_linear, prepare, convert
-Raises: TypeError for x not of float32 or float64, scale not as x, or
-        zero_point not int32; ValueError for what does not fit
+Raises: TypeError, ValueError for dtypes and sizes that do not fit
 Ref:    Jacob et al. 2018, CVPR, eq. 1 and 12; Bengio et al. 2013, 4
 """
 
@@ -84,6 +84,7 @@ def quantize(
 ):
     qmin, qmax = code_range(bits, signed, narrow_range)
     scale, zero_point = expand("quantize", x, scale, zero_point, axis)
+    x = tf.where(x == x, x, tf.zeros_like(x))  # NaN: as 0
     code = unclipped_code(x, scale, zero_point)
     return tf.cast(tf.clip_by_value(code, qmin, qmax), tf.int32)
 
@@ -108,9 +109,8 @@ def fake_quantize(
 # region try
 if __name__ == "__main__":
     x = tf.constant([-9.0, -0.25, 0.25, 0.75, 9.0])
-    scale, zero_point = tf.constant(0.5), tf.constant(0)
-    print(quantize(x, scale, zero_point, bits=4))
-    print(fake_quantize(x, scale, zero_point, bits=4))
+    qparams = tf.constant(0.5), tf.constant(0)
+    print(quantize(x, *qparams, 4), fake_quantize(x, *qparams, 4))
 # endregion
 
 

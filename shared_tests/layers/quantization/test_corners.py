@@ -1,0 +1,105 @@
+"""Corners of the quantizers: NaN has a code, zeros have a start, and
+sums of whole numbers do not wrap."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from shared_tests.real_data.quantized_digits import to_array
+
+ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
+
+
+@pytest.fixture(scope="module")
+def page(framework):
+    """page(name): that page of quantization, as a module."""
+    home = f"{framework}_impl.quantization"
+    return lambda name: importlib.import_module(f"{home}.{name}")
+
+
+@pytest.fixture(scope="module")
+def tensor(adapter):
+    return lambda x, precision="float32": adapter.to_tensor(
+        np.asarray(x), precision
+    )
+
+
+@pytest.fixture(scope="module")
+def array(adapter):
+    return lambda x: to_array(adapter, x)
+
+
+@pytest.fixture(scope="module")
+def compiled(framework):
+    """compiled(function): the same, compiled; MXNet's is not."""
+    if framework == "pytorch":
+        import torch
+
+        return lambda f: torch.compile(f, fullgraph=True)
+    if framework == "jax":
+        import jax
+
+        return jax.jit
+    if framework == "tf":
+        import tensorflow as tf
+
+        return lambda f: tf.function(f, jit_compile=True)
+    return lambda f: f
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize(
+    "signed, zero_point, code",
+    [(True, 3, 3), (True, -100, -8), (False, 5, 5), (False, 99, 15)],
+)
+def test_nan_has_the_code_of_zero(
+    page, tensor, array, compiled, signed, zero_point, code, fast
+):
+    scale = tensor(np.float32(0.5))
+    zero_point = tensor(np.array(zero_point, np.int32))
+    quantize = page("fake_quantize").quantize
+
+    def call(x):
+        return quantize(x, scale, zero_point, 4, signed)
+
+    x = tensor(np.float32([np.nan, 0.0]))
+    got = array((compiled(call) if fast else call)(x))
+    assert got.dtype == np.int32 and got.tolist() == [code, code]
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0])
+def test_zeros_have_a_start(start, page, tensor, array, scale):
+    """Step 1 where all numbers that share it are 0; alpha stays."""
+    x = np.float32([[0, 0, 0], [scale, 0, -scale]])
+    config = dict(bits=3, axis=0, num_channels=2)
+    for name in ("LSQ", "LSQPlus"):
+        layer = start(name, config)
+        layer.start(tensor(x))
+        mean = np.float32(2 / 3) * np.float32(2 / np.sqrt(3))
+        want = [1, mean if scale else 1]
+        assert np.allclose(array(layer.step), want, rtol=2**-22, atol=0)
+        y = array(layer(tensor(x)))
+        assert np.isfinite(y).all() and not y[0].any()
+    layer = start("PACT", dict(bits=3))
+    layer.start(tensor(x))
+    if not scale:
+        assert array(layer.alpha) == 6
+        assert not array(layer(tensor(x))).any()
+
+
+@pytest.mark.parametrize("quantizer", ["lsq", "pact"])
+def test_a_zero_row_and_a_batch_of_zeros(
+    start, page, tensor, array, quantizer
+):
+    options = dict(weight_quantizer="lsq", input_quantizer=quantizer)
+    sizes = dict(in_features=3, out_features=2)
+    layer = start("QATLinear", sizes | options)
+    weight = np.float32([[0, 0, 0], [1, 2, 3]])
+    set_mode = page("prepare").set_mode
+    page("prepare").set_arrays(layer, weight=tensor(weight))
+    zeros = tensor(np.zeros((4, 3), np.float32))
+    set_mode(layer, "observe")(zeros)
+    y = array(set_mode(layer, "frozen")(zeros))
+    whole = page("convert").convert(layer)
+    assert not y.any() and not array(whole(zeros)).any()
