@@ -8,6 +8,7 @@ that names the caller, what it expected and what it got.
         array   what the message calls it
         sizes   the sizes that are known, I=7
     check_attention(caller, q, k, v, attn_mask) checks the four together
+    has_numbers(x): a compiled function knows shapes, not numbers
 
 Raises: TypeError if x is not an array of the right dtype; ValueError
         if its shape does not fit the axes, or a number its bounds
@@ -21,6 +22,15 @@ from mxnet import np
 
 
 # region function
+def dtype_name(x):
+    return numpy.dtype(x.dtype).name
+
+
+def has_numbers(x):
+    """In compiled code an array stands for any numbers."""
+    return True
+
+
 def check_input(
     caller: str, x, axes: str, only=None, array: str = "x", **sizes: int
 ):
@@ -28,7 +38,7 @@ def check_input(
     if not isinstance(x, np.ndarray):
         got = type(x).__name__
         raise TypeError(f"{what} expected an array, got {got}")
-    got = numpy.dtype(x.dtype).name
+    got = dtype_name(x)
     if only is not None and got not in only:
         want = " or ".join(only)
         raise TypeError(f"{what} expected {want}, got {got}")
@@ -70,7 +80,7 @@ def check_multiple(what: str, value: int, of: str, unit: int):
 def check_attention(caller: str, q, k, v, attn_mask=None):
     check_input(caller, q, "B H N D", array="q")
     batch, heads, queries, width = q.shape
-    q_dtype = [numpy.dtype(q.dtype).name]
+    q_dtype = [dtype_name(q)]
     known = dict(B=batch, D=width)
     check_input(caller, k, "B G M D", q_dtype, "k", **known)
     groups, keys = k.shape[1], k.shape[2]

@@ -8,6 +8,7 @@ that names the caller, what it expected and what it got.
         array   what the message calls it
         sizes   the sizes that are known, I=7
     check_attention(caller, q, k, v, attn_mask) checks the four together
+    has_numbers(x): a compiled function knows shapes, not numbers
 
 Raises: TypeError if x is not an array of the right dtype; ValueError
         if its shape does not fit the axes, or a number its bounds
@@ -20,6 +21,17 @@ import torch
 
 
 # region function
+def dtype_name(x):
+    return str(x.dtype).removeprefix("torch.")
+
+
+def has_numbers(x):
+    """In compiled code an array stands for any numbers."""
+    stack = torch._C._functorch.peek_interpreter_stack()  # torch 2.13
+    compiled = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return stack is None and not compiled and not x.is_meta
+
+
 def check_input(
     caller: str, x, axes: str, only=None, array: str = "x", **sizes: int
 ):
@@ -27,7 +39,7 @@ def check_input(
     if not isinstance(x, torch.Tensor):
         got = type(x).__name__
         raise TypeError(f"{what} expected an array, got {got}")
-    got = str(x.dtype).removeprefix("torch.")
+    got = dtype_name(x)
     if only is not None and got not in only:
         want = " or ".join(only)
         raise TypeError(f"{what} expected {want}, got {got}")
@@ -69,7 +81,7 @@ def check_multiple(what: str, value: int, of: str, unit: int):
 def check_attention(caller: str, q, k, v, attn_mask=None):
     check_input(caller, q, "B H N D", array="q")
     batch, heads, queries, width = q.shape
-    q_dtype = [str(q.dtype).removeprefix("torch.")]
+    q_dtype = [dtype_name(q)]
     known = dict(B=batch, D=width)
     check_input(caller, k, "B G M D", q_dtype, "k", **known)
     groups, keys = k.shape[1], k.shape[2]

@@ -62,7 +62,7 @@ mxnet :: precision.py :: return x if x.dtype == wide else (x * 1.0).astype(wide)
 mxnet :: rms_norm.py :: y = wide / np.sqrt(mean + eps) * widen(weight) :: widen(weight) -> weight :: MXNet promotes to the wider dtype
 pytorch :: rms_norm.py :: y = wide / torch.sqrt(mean + eps) * widen(weight) :: widen(weight) -> weight :: PyTorch promotes to the wider dtype
 mxnet :: training.py :: picked = log_p * cast_like(chosen, y) :: cast_like(chosen, y) -> chosen :: MXNet promotes to the wider dtype
-pytorch :: training.py :: picked = log_p * cast_like(chosen, y) :: cast_like(chosen, y) -> chosen :: PyTorch promotes to the wider dtype
+pytorch :: training.py :: picked = log_p * torch.where(known, cast_like(chosen, y), nan) :: cast_like(chosen, y) -> chosen :: PyTorch promotes to the wider dtype
 mxnet :: training.py :: return p - lr * v, (v, state[1]) :: 1 -> 0 :: momentum has one array; the other is not read
 pytorch :: training.py :: return p - lr * v, (v, state[1]) :: 1 -> 0 :: momentum has one array; the other is not read
 jax :: training.py :: detached = jax.lax.stop_gradient(y) :: jax.lax.stop_gradient(y) -> y :: the loss does not change with row_max: its gradients cancel
