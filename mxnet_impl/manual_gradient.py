@@ -86,7 +86,7 @@ class WeightedSum(nn.Block):
     def __init__(self, in_features: int, **kwargs):
         super().__init__(**kwargs)
         start, get = glorot(in_features), self.params.get
-        self.weight = get("weight", shape=in_features, init=start)
+        self.weight = get("weight", shape=(in_features,), init=start)
 
     def forward(self, x):
         return weighted_sum(x, self.weight.data())

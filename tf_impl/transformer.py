@@ -19,7 +19,7 @@ import math
 
 import tensorflow as tf
 
-from tf_impl.checks import check_input
+from tf_impl.checks import check_input, whole
 from tf_impl.linear import Linear
 from tf_impl.mlp import MLP
 from tf_impl.multi_head_attention import MultiHeadAttention
@@ -46,6 +46,7 @@ def position(tokens: int, width: int):
 class Block(tf.keras.layers.Layer):
     def __init__(self, embed_dim: int, num_heads: int, **kwargs):
         super().__init__(**kwargs)
+        embed_dim = whole("embed_dim", embed_dim, 1)
         self.norm1 = RMSNorm(embed_dim)
         self.attention = MultiHeadAttention(embed_dim, num_heads)
         self.norm2 = RMSNorm(embed_dim)

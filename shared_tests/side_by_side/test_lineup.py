@@ -41,7 +41,7 @@ ALONE = {
 }
 OTHERS = FRAMEWORKS[1:]
 # files of each folder, kernels apart: a new page is counted here as well
-COUNTS = dict(pytorch=39, jax=39, tf=38, mxnet=40)
+COUNTS = dict(pytorch=40, jax=40, tf=39, mxnet=41)
 
 
 PAGES = sorted(files("pytorch") - NOT_PAGES)
