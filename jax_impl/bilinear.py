@@ -18,7 +18,7 @@ import math
 import jax.numpy as jnp
 from flax import nnx
 
-from jax_impl.checks import check_input
+from jax_impl.checks import check_input, whole
 
 # endregion
 
@@ -37,6 +37,8 @@ def bilinear(x, weight):
 class TensorReduction(nnx.Module):
     def __init__(self, in_features: int, out_features: int, *, rngs):
         super().__init__()
+        in_features = whole("in_features", in_features, 1)
+        out_features = whole("out_features", out_features, 1)
         bound = math.sqrt(3) / in_features
         shape = (in_features, in_features, out_features)
         start = rngs.params.uniform(shape, minval=-bound, maxval=bound)

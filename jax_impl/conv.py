@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jax_impl.checks import check_input, check_least
+from jax_impl.checks import check_input, check_least, whole
 from jax_impl.glorot import glorot
 from jax_impl.precision import cast_like, widen
 
@@ -46,6 +46,8 @@ def standardized_conv2d(
 ):
     caller = "standardized_conv2d"
     check_input(caller, x, "B C H W", C=weight.shape[1])
+    stride = whole(f"{caller}: stride", stride, 1)
+    padding = whole(f"{caller}: padding", padding, 0)
     least = weight.shape[2] - 2 * padding
     check_least(f"{caller}: H of x", x.shape[2], least)
     check_least(f"{caller}: W of x", x.shape[3], least)
@@ -73,9 +75,10 @@ class StandardizedConv2d(nnx.Module):
         rngs,
     ):
         super().__init__()
-        check_least("StandardizedConv2d: kernel_size", kernel_size, 1)
-        check_least("StandardizedConv2d: stride", stride, 1)
-        check_least("StandardizedConv2d: padding", padding, 0)
+        caller = "StandardizedConv2d"
+        kernel_size = whole(f"{caller}: kernel_size", kernel_size, 1)
+        stride = whole(f"{caller}: stride", stride, 1)
+        padding = whole(f"{caller}: padding", padding, 0)
         shape = (out_channels, in_channels, kernel_size, kernel_size)
         start = glorot(*shape, rngs=rngs)
         self.weight = nnx.Param(start)

@@ -3,14 +3,14 @@
 weighted_sum:  y = sum_ni x_ni w_i, one number for the whole batch
 manual_linear: y_no = sum_i x_ni W_oi + b_o, as in linear
 
-Axes:   N batch, I in_features, O out_features
+Axes:   N batch, or all leading axes; I in_features, O out_features
 Params: WeightedSum weight (I); ManualLinear weight (O, I), bias (O)
         weights start as glorot, bias as zeros
 Grads:  weighted_sum: dx_ni = dy w_i;  dw_i = dy sum_n x_ni
         manual_linear: dx_ni = sum_o dy_no W_oi
         dW_oi = sum_n dy_no x_ni;  db_o = sum_n dy_no
-Raises: TypeError if x is not of a real floating dtype
-        ValueError if x is not (N, I)
+Raises: TypeError if x is of no real floating dtype; ValueError if it
+        is not (N, I), for weighted_sum (..., I)
 Ref:    Griewank, Walther 2008, Evaluating Derivatives, 3.2
 """
 
@@ -60,7 +60,8 @@ manual_linear_rule.defvjp(
 
 # region function
 def weighted_sum(x, weight):
-    check_input("weighted_sum", x, "N I", I=weight.shape[0])
+    check_input("weighted_sum", x, "... I", I=weight.shape[0])
+    x = jnp.reshape(x, (-1, weight.shape[0]))  # N I
     weight = jnp.asarray(weight)
     return weighted_sum_rule(x, weight)
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jax_impl.attention import attention
-from jax_impl.checks import check_input, check_multiple
+from jax_impl.checks import check_input, check_multiple, whole
 from jax_impl.linear import Linear
 
 # endregion
@@ -42,6 +42,9 @@ class MultiHeadAttention(nnx.Module):
     ):
         super().__init__()
         groups = num_heads if num_kv_heads is None else num_kv_heads
+        embed_dim = whole("embed_dim", embed_dim, 1)
+        num_heads = whole("num_heads", num_heads, 1)
+        groups = whole("num_kv_heads", groups, 1)
         check_multiple("embed_dim", embed_dim, "num_heads", num_heads)
         check_multiple("num_heads", num_heads, "num_kv_heads", groups)
         self.num_heads, self.num_kv_heads = num_heads, groups

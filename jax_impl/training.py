@@ -9,7 +9,8 @@ adam           m = 7/8 m + 1/8 g;  v = d v + (1 - d) g^2, d = 1 - 2^-10
                m' = m / (1 - (7/8)^t);  v' = v / (1 - d^t)
                p - lr m' / (sqrt(v') + 2^-27)
 
-Axes:   N batch, K classes; target (N) of integers for cross_entropy
+Axes:   N batch, K classes; y and target as loss_checks wants them
+Grads:  g is 0 for a p without a part in a batch: v and m still move p
 State:  two arrays like p that start as zeros; step t counts from 1
 Yields: train gives the loss of each batch, taken before its update
 Ref:    Polyak 1964, USSR Comp. Math. 4(5); Kingma, Ba 2015, alg. 1
@@ -20,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jax_impl.loss_checks import check_labels, check_numbers
 from jax_impl.precision import cast_like
 
 DECAY, DECAY2, EPS = 7 / 8, 1 - 2**-10, 2**-27
@@ -28,17 +30,22 @@ DECAY, DECAY2, EPS = 7 / 8, 1 - 2**-10, 2**-27
 
 # region function
 def squared_error(y, target):
+    check_numbers(y, target)
     error = y - target
     return jnp.mean(error * error)
 
 
 def cross_entropy(y, target):
+    check_labels(y, target)
     detached = jax.lax.stop_gradient(y)
     row_max = jnp.amax(detached, axis=1, keepdims=True)  # N 1
     row_sum = jnp.sum(jnp.exp(y - row_max), axis=1, keepdims=True)
     log_p = y - row_max - jnp.log(row_sum)  # N K
-    chosen = jax.nn.one_hot(target, y.shape[1])
-    picked = log_p * cast_like(chosen, y)
+    labels = jnp.arange(y.shape[1])  # K
+    chosen = target[:, None] == labels  # N K
+    known = jnp.any(chosen, axis=1, keepdims=True)  # N 1
+    nan = jnp.full_like(y, jnp.nan)
+    picked = log_p * jnp.where(known, cast_like(chosen, y), nan)
     return -jnp.mean(jnp.sum(picked, axis=1))
 
 

@@ -20,7 +20,7 @@ import math
 import jax.numpy as jnp
 from flax import nnx
 
-from jax_impl.checks import check_input
+from jax_impl.checks import check_input, whole
 from jax_impl.linear import Linear
 from jax_impl.mlp import MLP
 from jax_impl.multi_head_attention import MultiHeadAttention
@@ -47,6 +47,7 @@ def position(tokens: int, width: int):
 class Block(nnx.Module):
     def __init__(self, embed_dim: int, num_heads: int, *, rngs):
         super().__init__()
+        embed_dim = whole("embed_dim", embed_dim, 1)
         self.norm1 = RMSNorm(embed_dim)
         self.attention = MultiHeadAttention(
             embed_dim, num_heads, rngs=rngs

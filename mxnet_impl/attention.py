@@ -1,17 +1,17 @@
 """Attention: each query gets a weighted mean of the values.
 
-Each query is compared with every key, and the softmax of these scores
-weighs the values. Where there are fewer key/value heads than query
-heads, H / G query heads in a row share one (grouped-query attention).
+The softmax of its scores with all keys weighs the values. H / G query
+heads in a row share one key/value head (grouped-query attention).
 
 score_bhnm = scale * sum_d q_bhnd k_bgmd, g the head that h shares
 w_bhnm = softmax over m of score_bhnm; 0 where attention is not allowed
-y_bhnd = sum_m w_bhnm v_bgmd; 0 for a query without any allowed key
+y_bhne = sum_m w_bhnm v_bgme; 0 for a query without any allowed key
 
 Axes:   B batch, N queries, M keys, H heads, G key/value heads, D width
-        attn_mask (B, H, N, M) or broadcast to it, True = may attend
+        of q and k, E of v; attn_mask broadcast to (B, H, N, M), True =
+        may attend; NaN and inf in v, or in k backward, pass a mask
         causal: query n sees keys m <= n; scale: 1 / sqrt(D) if None
-Raises: TypeError, ValueError for dtypes and shapes that do not fit
+Raises: TypeError, ValueError as attention_checks
 Ladder: attention, attention_tiled (the same in less memory)
 Ref:    Vaswani et al. 2017, NeurIPS, eq. 1; Ainslie et al. 2023, EMNLP
 """
@@ -21,7 +21,7 @@ import math
 
 from mxnet import np
 
-from mxnet_impl.checks import check_attention
+from mxnet_impl.attention_checks import check_attention
 from mxnet_impl.custom_function import empty_result
 from mxnet_impl.precision import cast_like, lowest_like, widen
 
@@ -33,14 +33,14 @@ def wide_heads(q, k, v, scale=None):
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
     repeats = q.shape[1] // k.shape[1]
     k = np.repeat(widen(k), repeats, axis=1)  # B H M D
-    v = np.repeat(widen(v), repeats, axis=1)  # B H M D
+    v = np.repeat(widen(v), repeats, axis=1)  # B H M E
     return widen(q) * scale, k, v
 
 
 def attention(q, k, v, attn_mask=None, causal=False, scale=None):
     check_attention("attention", q, k, v, attn_mask)
     if 0 in q.shape:
-        return empty_result(q.shape, q, k, v)
+        return empty_result((*q.shape[:3], v.shape[3]), q, k, v)
     scaled_q, k, v = wide_heads(q, k, v, scale)
     scores = np.matmul(scaled_q, np.swapaxes(k, 2, 3))  # B H N M
     all_true = np.ones_like(scores, dtype=bool)
@@ -55,7 +55,7 @@ def attention(q, k, v, attn_mask=None, causal=False, scale=None):
     row_sum = np.sum(exps, axis=3, keepdims=True)  # B H N 1
     ones = np.ones_like(row_sum)
     weights = exps / np.where(row_sum == 0, ones, row_sum)
-    y = np.matmul(weights, v)  # B H N D
+    y = np.matmul(weights, v)  # B H N E
     return cast_like(y, q)
 
 

@@ -4,11 +4,12 @@ The N x M matrix of scores is never held at once. The loop takes a block
 of keys and values, computes its scores, and calls
     state, new = step(state, k_block, v_block, scores, allowed)
 The state goes from block to block, and the last one is returned. new
-has num_outputs arrays (B, H, J, D), a row for each key of the block;
-they are returned joined, (B, H, M, D). A score that is not allowed is
-the lowest number there is.
+has an array for each of like, with a row for each key of the block;
+they are returned joined, each in the shape of that one. A score that is
+not allowed is the lowest number there is.
 
 Axes:   B batch, H heads (of q, k and v), N queries, M keys, D width
+        of q and k, E of v
         J keys in a block, at most size
         attn_mask (B, H, N, M) or broadcast to it, True = may attend
         causal: query n sees keys m <= n; q is scaled already
@@ -24,18 +25,16 @@ from mxnet_impl.precision import lowest_like
 
 
 # region function
-def scan_blocks(
-    step, state, q, k, v, attn_mask, causal, size, num_outputs: int = 0
-):
+def scan_blocks(step, state, q, k, v, attn_mask, causal, size, like=()):
     if attn_mask is not None:
         shape = (*attn_mask.shape[:-1], k.shape[2])
         attn_mask = np.broadcast_to(attn_mask, shape)  # ... M
-    outputs = [np.empty_like(k) for _ in range(num_outputs)]
+    outputs = [np.empty_like(x) for x in like]
     n = np.arange(q.shape[2], dtype="int64")[:, None]
     for start in range(0, k.shape[2], size):
         block = slice(start, start + size)
         k_block = k[:, :, block]  # B H J D
-        v_block = v[:, :, block]  # B H J D
+        v_block = v[:, :, block]  # B H J E
         scores = np.matmul(q, np.swapaxes(k_block, 2, 3))  # B H N J
         all_true = np.ones_like(scores, dtype=bool)
         allowed = (
@@ -66,7 +65,7 @@ if __name__ == "__main__":
 
     row_max = lowest_like(q[..., 0])  # B H N
     row_max, (joined,) = scan_blocks(
-        max_step, row_max, q, k, v, None, True, size=2, num_outputs=1
+        max_step, row_max, q, k, v, None, True, size=2, like=(k,)
     )
     print(row_max.shape, (k == joined).all())
 # endregion

@@ -18,10 +18,11 @@ from mxnet import np
 
 from mxnet_impl.attention import wide_heads
 from mxnet_impl.attention_blocks import scan_blocks
+from mxnet_impl.attention_checks import check_attention
 from mxnet_impl.attention_tiled_gradient import (
     attention_tiled_backward,
 )
-from mxnet_impl.checks import check_attention, check_least
+from mxnet_impl.checks import whole
 from mxnet_impl.custom_function import Function, empty_result
 from mxnet_impl.precision import cast_like, lowest_like
 
@@ -42,7 +43,7 @@ def attention_tiled_forward(q, k, v, attn_mask, causal, size):
         y = y * rescale + np.matmul(exps, v_block)
         return (y, new_max, row_sum), ()
 
-    y = np.zeros_like(q)
+    y = np.zeros((*q.shape[:3], v.shape[3]), q.dtype)  # B H N E
     row_sum = np.zeros_like(q[..., :1])
     row_max = lowest_like(row_sum)  # B H N 1
     inputs = (q, k, v, attn_mask, causal, size)
@@ -73,9 +74,9 @@ def attention_tiled(
     q, k, v, attn_mask=None, causal=False, scale=None, block_size=128
 ):
     check_attention("attention_tiled", q, k, v, attn_mask)
-    check_least("attention_tiled: block_size", block_size, 1)
+    block_size = whole("attention_tiled: block_size", block_size, 1)
     if 0 in q.shape:
-        return empty_result(q.shape, q, k, v)
+        return empty_result((*q.shape[:3], v.shape[3]), q, k, v)
     expanded = wide_heads(q, k, v, scale)
     options = (attn_mask, causal, block_size)
     y = AttentionTiledRule(*options)(*expanded)

@@ -18,7 +18,7 @@ import math
 from mxnet import init, np
 from mxnet.gluon import nn
 
-from mxnet_impl.checks import check_input
+from mxnet_impl.checks import check_input, whole
 
 # endregion
 
@@ -37,6 +37,8 @@ def bilinear(x, weight):
 class TensorReduction(nn.Block):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
+        in_features = whole("in_features", in_features, 1)
+        out_features = whole("out_features", out_features, 1)
         bound = math.sqrt(3) / in_features
         shape = (in_features, in_features, out_features)
         start = init.Uniform(bound)

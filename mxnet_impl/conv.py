@@ -19,7 +19,7 @@ Ref:    Qiao, Wang, Liu, Shen, Yuille 2019, arXiv 1903.10520, eq. 5-7
 from mxnet import np, npx
 from mxnet.gluon import nn
 
-from mxnet_impl.checks import check_input, check_least
+from mxnet_impl.checks import check_input, check_least, whole
 from mxnet_impl.custom_function import empty_result
 from mxnet_impl.glorot import glorot
 from mxnet_impl.precision import cast_like, widen
@@ -46,6 +46,8 @@ def standardized_conv2d(
 ):
     caller = "standardized_conv2d"
     check_input(caller, x, "B C H W", C=weight.shape[1])
+    stride = whole(f"{caller}: stride", stride, 1)
+    padding = whole(f"{caller}: padding", padding, 0)
     least = weight.shape[2] - 2 * padding
     check_least(f"{caller}: H of x", x.shape[2], least)
     check_least(f"{caller}: W of x", x.shape[3], least)
@@ -77,9 +79,10 @@ class StandardizedConv2d(nn.Block):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_least("StandardizedConv2d: kernel_size", kernel_size, 1)
-        check_least("StandardizedConv2d: stride", stride, 1)
-        check_least("StandardizedConv2d: padding", padding, 0)
+        caller = "StandardizedConv2d"
+        kernel_size = whole(f"{caller}: kernel_size", kernel_size, 1)
+        stride = whole(f"{caller}: stride", stride, 1)
+        padding = whole(f"{caller}: padding", padding, 0)
         shape = (out_channels, in_channels, kernel_size, kernel_size)
         start = glorot(*shape)
         get = self.params.get

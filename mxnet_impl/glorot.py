@@ -13,6 +13,8 @@ import math
 
 from mxnet import init
 
+from mxnet_impl.checks import whole
+
 # endregion
 
 
@@ -23,6 +25,7 @@ def glorot_bound(*shape: int):
 
 
 def glorot(*shape: int):
+    shape = [whole(f"size in {shape}", n, 1) for n in shape]
     bound = glorot_bound(*shape)
     return init.Uniform(bound)
 

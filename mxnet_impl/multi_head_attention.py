@@ -20,7 +20,7 @@ from mxnet import np
 from mxnet.gluon import nn
 
 from mxnet_impl.attention import attention
-from mxnet_impl.checks import check_input, check_multiple
+from mxnet_impl.checks import check_input, check_multiple, whole
 from mxnet_impl.custom_function import empty_result
 from mxnet_impl.linear import Linear
 
@@ -42,6 +42,9 @@ class MultiHeadAttention(nn.Block):
     ):
         super().__init__(**kwargs)
         groups = num_heads if num_kv_heads is None else num_kv_heads
+        embed_dim = whole("embed_dim", embed_dim, 1)
+        num_heads = whole("num_heads", num_heads, 1)
+        groups = whole("num_kv_heads", groups, 1)
         check_multiple("embed_dim", embed_dim, "num_heads", num_heads)
         check_multiple("num_heads", num_heads, "num_kv_heads", groups)
         self.num_heads, self.num_kv_heads = num_heads, groups

@@ -20,7 +20,7 @@ import math
 from mxnet import np
 from mxnet.gluon import nn
 
-from mxnet_impl.checks import check_input
+from mxnet_impl.checks import check_input, whole
 from mxnet_impl.custom_function import empty_result
 from mxnet_impl.linear import Linear
 from mxnet_impl.mlp import MLP
@@ -48,6 +48,7 @@ def position(tokens: int, width: int):
 class Block(nn.Block):
     def __init__(self, embed_dim: int, num_heads: int, **kwargs):
         super().__init__(**kwargs)
+        embed_dim = whole("embed_dim", embed_dim, 1)
         self.norm1 = RMSNorm(embed_dim)
         self.attention = MultiHeadAttention(embed_dim, num_heads)
         self.norm2 = RMSNorm(embed_dim)

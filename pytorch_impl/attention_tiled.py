@@ -18,10 +18,11 @@ import torch
 
 from pytorch_impl.attention import wide_heads
 from pytorch_impl.attention_blocks import scan_blocks
+from pytorch_impl.attention_checks import check_attention
 from pytorch_impl.attention_tiled_gradient import (
     attention_tiled_backward,
 )
-from pytorch_impl.checks import check_attention, check_least
+from pytorch_impl.checks import whole
 from pytorch_impl.precision import cast_like, lowest_like
 from pytorch_impl.transforms import Function, apply
 
@@ -39,10 +40,10 @@ def attention_tiled_forward(q, k, v, attn_mask, causal, size):
         rescale = torch.exp(row_max - new_max)
         block_sum = torch.sum(exps, axis=3, keepdims=True)
         row_sum = row_sum * rescale + block_sum
-        y = y * rescale + torch.einsum("bhnj,bhjd->bhnd", exps, v_block)
+        y = y * rescale + torch.einsum("bhnj,bhje->bhne", exps, v_block)
         return (y, new_max, row_sum), ()
 
-    y = torch.zeros_like(q)
+    y = q.new_zeros((*q.shape[:3], v.shape[3]))  # B H N E
     row_sum = torch.zeros_like(q[..., :1])
     row_max = lowest_like(row_sum)  # B H N 1
     inputs = (q, k, v, attn_mask, causal, size)
@@ -87,7 +88,7 @@ def attention_tiled(
     q, k, v, attn_mask=None, causal=False, scale=None, block_size=128
 ):
     check_attention("attention_tiled", q, k, v, attn_mask)
-    check_least("attention_tiled: block_size", block_size, 1)
+    block_size = whole("attention_tiled: block_size", block_size, 1)
     expanded = wide_heads(q, k, v, scale)
     options = (attn_mask, causal, block_size)
     y, *_ = apply(AttentionTiledRule, *expanded, *options)

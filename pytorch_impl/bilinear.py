@@ -18,7 +18,7 @@ import math
 import torch
 from torch import nn
 
-from pytorch_impl.checks import check_input
+from pytorch_impl.checks import check_input, whole
 
 # endregion
 
@@ -37,6 +37,8 @@ def bilinear(x, weight):
 class TensorReduction(nn.Module):
     def __init__(self, in_features: int, out_features: int):
         super().__init__()
+        in_features = whole("in_features", in_features, 1)
+        out_features = whole("out_features", out_features, 1)
         bound = math.sqrt(3) / in_features
         shape = (in_features, in_features, out_features)
         start = torch.empty(shape).uniform_(-bound, bound)

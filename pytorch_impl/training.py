@@ -9,7 +9,8 @@ adam           m = 7/8 m + 1/8 g;  v = d v + (1 - d) g^2, d = 1 - 2^-10
                m' = m / (1 - (7/8)^t);  v' = v / (1 - d^t)
                p - lr m' / (sqrt(v') + 2^-27)
 
-Axes:   N batch, K classes; target (N) of integers for cross_entropy
+Axes:   N batch, K classes; y and target as loss_checks wants them
+Grads:  g is 0 for a p without a part in a batch: v and m still move p
 State:  two arrays like p that start as zeros; step t counts from 1
 Yields: train gives the loss of each batch, taken before its update
 Ref:    Polyak 1964, USSR Comp. Math. 4(5); Kingma, Ba 2015, alg. 1
@@ -18,6 +19,7 @@ Ref:    Polyak 1964, USSR Comp. Math. 4(5); Kingma, Ba 2015, alg. 1
 # region imports
 import torch
 
+from pytorch_impl.loss_checks import check_labels, check_numbers
 from pytorch_impl.precision import cast_like
 
 DECAY, DECAY2, EPS = 7 / 8, 1 - 2**-10, 2**-27
@@ -26,17 +28,22 @@ DECAY, DECAY2, EPS = 7 / 8, 1 - 2**-10, 2**-27
 
 # region function
 def squared_error(y, target):
+    check_numbers(y, target)
     error = y - target
     return torch.mean(error * error)
 
 
 def cross_entropy(y, target):
+    check_labels(y, target)
     detached = y.detach()
     row_max = torch.amax(detached, axis=1, keepdims=True)  # N 1
     row_sum = torch.sum(torch.exp(y - row_max), axis=1, keepdims=True)
     log_p = y - row_max - torch.log(row_sum)  # N K
-    chosen = torch.nn.functional.one_hot(target.long(), y.shape[1])
-    picked = log_p * cast_like(chosen, y)
+    labels = torch.arange(y.shape[1], device=y.device)  # K
+    chosen = target[:, None] == labels  # N K
+    known = torch.any(chosen, axis=1, keepdims=True)  # N 1
+    nan = torch.full_like(y, torch.nan)
+    picked = log_p * torch.where(known, cast_like(chosen, y), nan)
     return -torch.mean(torch.sum(picked, axis=1))
 
 
@@ -73,7 +80,11 @@ def train(layer, loss, rule, batches, lr: float):
     states = list(zip(zeros, zeros))
     for step, (x, target) in enumerate(batches, start=1):
         value = loss(layer(x), target)
-        grads = torch.autograd.grad(value, params)
+        grads = zeros
+        if value.requires_grad:  # else no p has a part in it
+            grads = torch.autograd.grad(
+                value, params, allow_unused=True, materialize_grads=True
+            )
         correct = bias_correction(step)
         new, states = apply(rule, params, grads, states, correct, lr)
         with torch.no_grad():

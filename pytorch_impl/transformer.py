@@ -20,7 +20,7 @@ import math
 import torch
 from torch import nn
 
-from pytorch_impl.checks import check_input
+from pytorch_impl.checks import check_input, whole
 from pytorch_impl.linear import Linear
 from pytorch_impl.mlp import MLP
 from pytorch_impl.multi_head_attention import MultiHeadAttention
@@ -47,6 +47,7 @@ def position(tokens: int, width: int):
 class Block(nn.Module):
     def __init__(self, embed_dim: int, num_heads: int):
         super().__init__()
+        embed_dim = whole("embed_dim", embed_dim, 1)
         self.norm1 = RMSNorm(embed_dim)
         self.attention = MultiHeadAttention(embed_dim, num_heads)
         self.norm2 = RMSNorm(embed_dim)

@@ -4,11 +4,12 @@ The N x M matrix of scores is never held at once. The loop takes a block
 of keys and values, computes its scores, and calls
     state, new = step(state, k_block, v_block, scores, allowed)
 The state goes from block to block, and the last one is returned. new
-has num_outputs arrays (B, H, J, D), a row for each key of the block;
-they are returned joined, (B, H, M, D). A score that is not allowed is
-the lowest number there is.
+has an array for each of like, with a row for each key of the block;
+they are returned joined, each in the shape of that one. A score that is
+not allowed is the lowest number there is.
 
 Axes:   B batch, H heads (of q, k and v), N queries, M keys, D width
+        of q and k, E of v
         J keys in a block, at most size
         attn_mask (B, H, N, M) or broadcast to it, True = may attend
         causal: query n sees keys m <= n; q is scaled already
@@ -24,16 +25,17 @@ from tf_impl.precision import lowest_like
 
 
 # region function
-def scan_blocks(
-    step, state, q, k, v, attn_mask, causal, size, num_outputs: int = 0
-):
+def scan_blocks(step, state, q, k, v, attn_mask, causal, size, like=()):
     keys = tf.shape(k)[2]  # k.shape may have None
     padding = -keys % size
-    count, width = (keys + padding) // size, k.shape[3]
-    shape = (-1, k.shape[1], count, size, width)
+    count, heads = (keys + padding) // size, k.shape[1]
+    shape = (-1, heads, count, size)
     paddings = [[0, 0], [0, 0], [0, padding], [0, 0]]
-    k = tf.reshape(tf.pad(k, paddings), shape)  # B H blocks J D
-    v = tf.reshape(tf.pad(v, paddings), shape)  # B H blocks J D
+    widths = [x.shape[3] for x in like]
+    k, v = (
+        tf.reshape(tf.pad(x, paddings), (*shape, x.shape[3]))
+        for x in (k, v)
+    )  # B H blocks J D, and E
     m = tf.reshape(tf.range(keys + padding), (count, size))
     n = tf.range(tf.shape(q)[2])[:, None]
     if attn_mask is not None:
@@ -47,7 +49,7 @@ def scan_blocks(
 
     def block_step(block, outputs, state):
         k_block = tf.gather(k, block, axis=2)  # B H J D
-        v_block = tf.gather(v, block, axis=2)  # B H J D
+        v_block = tf.gather(v, block, axis=2)  # B H J E
         scores = tf.einsum("bhnd,bhjd->bhnj", q, k_block)  # B H N J
         m_block = tf.gather(m, block)
         allowed = m_block < keys
@@ -60,16 +62,17 @@ def scan_blocks(
         outputs = [o.write(block, x) for o, x in zip(outputs, new)]
         return block + 1, outputs, state
 
-    outputs = [
-        tf.TensorArray(q.dtype, count) for _ in range(num_outputs)
-    ]
+    outputs = [tf.TensorArray(q.dtype, count) for _ in like]
     _, outputs, state = tf.while_loop(
         lambda block, *_: block < count, block_step, (0, outputs, state)
     )
-    axes = (1, 2, 0, 3, 4)  # B H blocks J D
+    axes = (1, 2, 0, 3, 4)  # B H blocks J ...
     outputs = [tf.transpose(x.stack(), axes) for x in outputs]
-    shape = (-1, k.shape[1], keys + padding, width)
-    outputs = [tf.reshape(x, shape)[:, :, :keys] for x in outputs]
+    shape = (-1, heads, keys + padding)
+    outputs = [
+        tf.reshape(x, (*shape, width))[:, :, :keys]
+        for x, width in zip(outputs, widths)
+    ]
     return state, outputs
 
 
@@ -88,7 +91,7 @@ if __name__ == "__main__":
 
     row_max = lowest_like(q[..., 0])  # B H N
     row_max, (joined,) = scan_blocks(
-        max_step, row_max, q, k, v, None, True, size=2, num_outputs=1
+        max_step, row_max, q, k, v, None, True, size=2, like=(k,)
     )
     print(row_max.shape, bool(tf.reduce_all(k == joined)))
 # endregion

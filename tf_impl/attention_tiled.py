@@ -18,10 +18,11 @@ import tensorflow as tf
 
 from tf_impl.attention import wide_heads
 from tf_impl.attention_blocks import scan_blocks
+from tf_impl.attention_checks import check_attention
 from tf_impl.attention_tiled_gradient import (
     attention_tiled_backward,
 )
-from tf_impl.checks import check_attention, check_least
+from tf_impl.checks import whole
 from tf_impl.custom_gradient import custom_gradient
 from tf_impl.precision import cast_like, lowest_like
 
@@ -39,10 +40,11 @@ def attention_tiled_forward(q, k, v, attn_mask, causal, size):
         rescale = tf.exp(row_max - new_max)
         block_sum = tf.reduce_sum(exps, axis=3, keepdims=True)
         row_sum = row_sum * rescale + block_sum
-        y = y * rescale + tf.einsum("bhnj,bhjd->bhnd", exps, v_block)
+        y = y * rescale + tf.einsum("bhnj,bhje->bhne", exps, v_block)
         return (y, new_max, row_sum), ()
 
-    y = tf.zeros_like(q)
+    shape = tf.concat([tf.shape(q)[:3], tf.shape(v)[3:]], 0)
+    y = tf.zeros(shape, q.dtype)  # B H N E
     row_sum = tf.zeros_like(q[..., :1])
     row_max = lowest_like(row_sum)  # B H N 1
     inputs = (q, k, v, attn_mask, causal, size)
@@ -83,7 +85,7 @@ def attention_tiled(
     q, k, v, attn_mask=None, causal=False, scale=None, block_size=128
 ):
     check_attention("attention_tiled", q, k, v, attn_mask)
-    check_least("attention_tiled: block_size", block_size, 1)
+    block_size = whole("attention_tiled: block_size", block_size, 1)
     expanded = wide_heads(q, k, v, scale)
     options = (attn_mask, causal, block_size)
     y = attention_tiled_rule(*expanded, *options)

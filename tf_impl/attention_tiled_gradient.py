@@ -4,15 +4,15 @@ The forward pass keeps row_max and row_sum of each query, not the N x M
 weights: with these two, each block of weights is computed again from
 its scores. That takes two passes over the keys. The first sums
 row_dot_n = sum_m w_nm dw_nm, the second has the gradients. The shorter
-row_dot_n = sum_d dy_nd y_nd would save the first pass, but it loses
+row_dot_n = sum_e dy_ne y_ne would save the first pass, but it loses
 digits where a weight is near 1.
 
-Axes:   B, H, N, M, D, J as in attention_blocks, B and H left out below
+Axes:   B, H, N, M, D, E, J as in attention_blocks; below without B, H
 Grads:  score_nm = sum_d q_nd k_md, q times the scale already
         w_nm = exp(score_nm - row_max_n) / row_sum_n
-        dw_nm = sum_d dy_nd v_md; dscore_nm = w_nm (dw_nm - row_dot_n)
+        dw_nm = sum_e dy_ne v_me; dscore_nm = w_nm (dw_nm - row_dot_n)
         dq_nd = sum_m dscore_nm k_md; dk_md = sum_n dscore_nm q_nd
-        dv_md = sum_n w_nm dy_nd
+        dv_me = sum_n w_nm dy_ne
 Ref:    Dao, Fu, Ermon, Rudra, Re 2022, NeurIPS, alg. 4
 """
 
@@ -32,7 +32,7 @@ def attention_tiled_backward(dy, saved, causal, size):
     def recompute(v_block, scores, allowed):
         weights = tf.exp(scores - row_max) / row_sum
         weights = tf.where(allowed, weights, tf.zeros_like(scores))
-        dweights = tf.einsum("bhnd,bhjd->bhnj", dy, v_block)
+        dweights = tf.einsum("bhne,bhje->bhnj", dy, v_block)
         return weights, dweights  # B H N J
 
     def row_dot_step(state, k_block, v_block, scores, allowed):
@@ -47,14 +47,14 @@ def attention_tiled_backward(dy, saved, causal, size):
         dscores = weights * (dweights - row_dot)
         dq = state[0] + tf.einsum("bhnj,bhjd->bhnd", dscores, k_block)
         dk = tf.einsum("bhnj,bhnd->bhjd", dscores, q)
-        dv = tf.einsum("bhnj,bhnd->bhjd", weights, dy)
+        dv = tf.einsum("bhnj,bhne->bhje", weights, dy)
         return (dq,), (dk, dv)
 
     row_dot = tf.zeros_like(row_max)  # B H N 1
     (row_dot,), _ = scan_blocks(row_dot_step, (row_dot,), *inputs)
     dq = tf.zeros_like(q)
     (dq,), (dk, dv) = scan_blocks(
-        gradient_step, (dq,), *inputs, num_outputs=2
+        gradient_step, (dq,), *inputs, like=(k, v)
     )
     return dq, dk, dv
 

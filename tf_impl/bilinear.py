@@ -17,7 +17,7 @@ import math
 
 import tensorflow as tf
 
-from tf_impl.checks import check_input
+from tf_impl.checks import check_input, whole
 
 # endregion
 
@@ -36,6 +36,8 @@ def bilinear(x, weight):
 class TensorReduction(tf.keras.layers.Layer):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
+        in_features = whole("in_features", in_features, 1)
+        out_features = whole("out_features", out_features, 1)
         bound = math.sqrt(3) / in_features
         shape = (in_features, in_features, out_features)
         start = tf.keras.initializers.RandomUniform(-bound, bound)

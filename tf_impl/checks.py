@@ -7,19 +7,31 @@ that names the caller, what it expected and what it got.
         only    the names of the dtypes allowed, else any real float
         array   what the message calls it
         sizes   the sizes that are known, I=7
-    check_attention(caller, q, k, v, attn_mask) checks the four together
+    whole(what, value, least) is an argument such as a size as an int
+    has_numbers(x): a compiled function knows shapes, not numbers
 
 Raises: TypeError if x is not an array of the right dtype; ValueError
         if its shape does not fit the axes, or a number its bounds
 """
 
 # region imports
+import numbers
+
 import tensorflow as tf
 
 # endregion
 
 
 # region function
+def dtype_name(x):
+    return tf.as_dtype(x.dtype).name
+
+
+def has_numbers(x):
+    """In compiled code an array stands for any numbers."""
+    return tf.executing_eagerly()
+
+
 def check_input(
     caller: str, x, axes: str, only=None, array: str = "x", **sizes: int
 ):
@@ -27,7 +39,7 @@ def check_input(
     if not isinstance(x, (tf.Tensor, tf.Variable)):
         got = type(x).__name__
         raise TypeError(f"{what} expected an array, got {got}")
-    got = x.dtype.name
+    got = dtype_name(x)
     if only is not None and got not in only:
         want = " or ".join(only)
         raise TypeError(f"{what} expected {want}, got {got}")
@@ -58,9 +70,18 @@ def check_shape(what: str, shape, axes: str, **sizes: int):
 def check_least(what: str, value: int, least: int):
     if value is None:  # unknown inside a tf.function
         return
-    if not isinstance(value, int) or value < least:
+    if value < least:
+        want = f"an integer of at least {least}"
+        raise ValueError(f"{what} expected {want}, got {value}")
+
+
+def whole(what: str, value, least: int):
+    """As Python's int: a sum of NumPy's small integers wraps."""
+    integer = isinstance(value, numbers.Integral)
+    if not integer or isinstance(value, bool) or value < least:
         want = f"an integer of at least {least}"
         raise ValueError(f"{what} expected {want}, got {value!r}")
+    return int(value)
 
 
 def check_multiple(what: str, value: int, of: str, unit: int):
@@ -68,32 +89,6 @@ def check_multiple(what: str, value: int, of: str, unit: int):
     if value % unit:
         want = f"a multiple of {of}={unit}"
         raise ValueError(f"{what} expected {want}, got {value}")
-
-
-def check_attention(caller: str, q, k, v, attn_mask=None):
-    check_input(caller, q, "B H N D", array="q")
-    batch, heads, queries, width = q.shape
-    q_dtype = [q.dtype.name]
-    known = dict(B=batch, D=width)
-    check_input(caller, k, "B G M D", q_dtype, "k", **known)
-    groups, keys = k.shape[1], k.shape[2]
-    known |= dict(G=groups, M=keys)
-    check_input(caller, v, "B G M D", q_dtype, "v", **known)
-    check_multiple(f"{caller}: H", heads, "G", groups)
-    check_least(f"{caller}: M", keys, 1)
-    if attn_mask is None:
-        return
-    check_input(caller, attn_mask, "...", ["bool"], "attn_mask")
-    want, got = (batch, heads, queries, keys), tuple(attn_mask.shape)
-    padded = (1,) * (4 - len(got)) + got
-    if len(got) > 4 or any(
-        size not in (1, wanted) and None not in (size, wanted)
-        for size, wanted in zip(padded, want)
-    ):
-        want = f"a shape that broadcasts to {want}"
-        raise ValueError(
-            f"{caller}: attn_mask expected {want}, got {got}"
-        )
 
 
 # endregion

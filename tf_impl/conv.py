@@ -18,7 +18,7 @@ Ref:    Qiao, Wang, Liu, Shen, Yuille 2019, arXiv 1903.10520, eq. 5-7
 # region imports
 import tensorflow as tf
 
-from tf_impl.checks import check_input, check_least
+from tf_impl.checks import check_input, check_least, whole
 from tf_impl.glorot import glorot
 from tf_impl.precision import cast_like, widen
 
@@ -44,6 +44,8 @@ def standardized_conv2d(
 ):
     caller = "standardized_conv2d"
     check_input(caller, x, "B C H W", C=weight.shape[1])
+    stride = whole(f"{caller}: stride", stride, 1)
+    padding = whole(f"{caller}: padding", padding, 0)
     least = weight.shape[2] - 2 * padding
     check_least(f"{caller}: H of x", x.shape[2], least)
     check_least(f"{caller}: W of x", x.shape[3], least)
@@ -74,9 +76,10 @@ class StandardizedConv2d(tf.keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_least("StandardizedConv2d: kernel_size", kernel_size, 1)
-        check_least("StandardizedConv2d: stride", stride, 1)
-        check_least("StandardizedConv2d: padding", padding, 0)
+        caller = "StandardizedConv2d"
+        kernel_size = whole(f"{caller}: kernel_size", kernel_size, 1)
+        stride = whole(f"{caller}: stride", stride, 1)
+        padding = whole(f"{caller}: padding", padding, 0)
         shape = (out_channels, in_channels, kernel_size, kernel_size)
         start = glorot(*shape)
         self.weight = self.add_weight(shape, start, name="weight")

@@ -19,7 +19,7 @@ Ref:    Vaswani et al. 2017, NeurIPS, 3.2.2; Ainslie et al. 2023, EMNLP
 import tensorflow as tf
 
 from tf_impl.attention import attention
-from tf_impl.checks import check_input, check_multiple
+from tf_impl.checks import check_input, check_multiple, whole
 from tf_impl.linear import Linear
 
 # endregion
@@ -40,6 +40,9 @@ class MultiHeadAttention(tf.keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         groups = num_heads if num_kv_heads is None else num_kv_heads
+        embed_dim = whole("embed_dim", embed_dim, 1)
+        num_heads = whole("num_heads", num_heads, 1)
+        groups = whole("num_kv_heads", groups, 1)
         check_multiple("embed_dim", embed_dim, "num_heads", num_heads)
         check_multiple("num_heads", num_heads, "num_kv_heads", groups)
         self.num_heads, self.num_kv_heads = num_heads, groups

@@ -9,15 +9,19 @@ adam           m = 7/8 m + 1/8 g;  v = d v + (1 - d) g^2, d = 1 - 2^-10
                m' = m / (1 - (7/8)^t);  v' = v / (1 - d^t)
                p - lr m' / (sqrt(v') + 2^-27)
 
-Axes:   N batch, K classes; target (N) of integers for cross_entropy
+Axes:   N batch, K classes; y and target as loss_checks wants them
+Grads:  g is 0 for a p without a part in a batch: v and m still move p
 State:  two arrays like p that start as zeros; step t counts from 1
 Yields: train gives the loss of each batch, taken before its update
 Ref:    Polyak 1964, USSR Comp. Math. 4(5); Kingma, Ba 2015, alg. 1
 """
 
 # region imports
+import math
+
 import tensorflow as tf
 
+from tf_impl.loss_checks import check_labels, check_numbers
 from tf_impl.precision import cast_like
 
 DECAY, DECAY2, EPS = 7 / 8, 1 - 2**-10, 2**-27
@@ -26,17 +30,25 @@ DECAY, DECAY2, EPS = 7 / 8, 1 - 2**-10, 2**-27
 
 # region function
 def squared_error(y, target):
+    check_numbers(y, target)
     error = y - target
+    same = tf.reduce_all(tf.shape(y) == tf.shape(target))
+    error = tf.where(same, error, tf.constant(math.nan, y.dtype))
     return tf.reduce_mean(error * error)
 
 
 def cross_entropy(y, target):
+    check_labels(y, target)
     detached = tf.stop_gradient(y)
     row_max = tf.reduce_max(detached, axis=1, keepdims=True)  # N 1
     row_sum = tf.reduce_sum(tf.exp(y - row_max), axis=1, keepdims=True)
     log_p = y - row_max - tf.math.log(row_sum)  # N K
-    chosen = tf.one_hot(target, y.shape[1])
-    picked = log_p * cast_like(chosen, y)
+    size = tf.shape(y, tf.int64)
+    chosen = tf.cast(target, tf.int64)[:, None] == tf.range(size[1])
+    known = tf.reduce_any(chosen, axis=1, keepdims=True)  # N 1
+    known = known & (size[0] == tf.size(target, tf.int64))
+    nan = tf.constant(math.nan, y.dtype)
+    picked = log_p * tf.where(known, cast_like(chosen, y), nan)
     return -tf.reduce_mean(tf.reduce_sum(picked, axis=1))
 
 
@@ -75,7 +87,8 @@ def train(layer, loss, rule, batches, lr: float):
     def update(states, x, target, correct):
         with tf.GradientTape() as tape:
             value = loss(layer(x), target)
-        grads = tape.gradient(value, params)
+        zero = tf.UnconnectedGradients.ZERO
+        grads = tape.gradient(value, params, None, zero)
         new, states = apply(rule, params, grads, states, correct, lr)
         for p, new_p in zip(params, new):
             p.assign(new_p)

@@ -17,7 +17,7 @@ Ref:    Vaswani et al. 2017, NeurIPS, 3.5; Xiong et al. 2020, ICML,
 # region imports
 import tensorflow as tf
 
-from tf_impl.checks import check_input
+from tf_impl.checks import check_input, whole
 from tf_impl.linear import Linear
 from tf_impl.mlp import MLP
 from tf_impl.multi_head_attention import MultiHeadAttention
@@ -42,6 +42,7 @@ def position(tokens: int, width: int):
 class Block(tf.keras.layers.Layer):
     def __init__(self, embed_dim: int, num_heads: int, **kwargs):
         super().__init__(**kwargs)
+        embed_dim = whole("embed_dim", embed_dim, 1)
         own, width = dict(dtype=self.dtype_policy), 4 * embed_dim
         self.norm1 = RMSNorm(embed_dim, **own)
         self.attention = MultiHeadAttention(embed_dim, num_heads, **own)

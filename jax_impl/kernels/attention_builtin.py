@@ -17,7 +17,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from jax_impl.checks import check_attention, check_input
+from jax_impl.attention_checks import check_attention
+from jax_impl.checks import check_input
 
 # endregion
 
@@ -81,6 +82,7 @@ def attention_builtin(
     )
     check_attention(where, q, k, v, attn_mask)
     check_input(where, q, "B H N D", narrow, "q")
+    check_input(where, v, "B G M D", array="v", D=q.shape[3])
     by = implementation(q, k, v, attn_mask, causal)
     y = builtin(by, q, k, v, attn_mask, causal, scale)
     if attn_mask is None:

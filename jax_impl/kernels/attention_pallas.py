@@ -22,7 +22,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jax_impl.checks import check_attention
+from jax_impl.attention_checks import check_attention
+from jax_impl.checks import check_input
 from jax_impl.kernels.pallas_backward import dkdv_kernel, dq_kernel
 from jax_impl.kernels.pallas_forward import forward_kernel
 from jax_impl.kernels.pallas_launch import (
@@ -100,6 +101,7 @@ def attention_pallas(
 ):
     where = "attention_pallas"
     check_attention(where, q, k, v, attn_mask)
+    check_input(where, v, "B G M D", array="v", D=q.shape[3])
     tile, step = check_block(where, q, block_size)
     if interpret is None:
         interpret = jax.default_backend() != "gpu"

@@ -17,7 +17,7 @@ import numpy as np
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
-from jax_impl.checks import check_input, check_least
+from jax_impl.checks import check_input, whole
 
 # endregion
 
@@ -42,7 +42,7 @@ def check_block(where, q, block_size):
     if block_size is None:
         row = row_width(q) * q.dtype.itemsize**2
         block_size = max(16, min(128, 65536 // row))
-    check_least(f"{where}: block_size", block_size, 16)
+    block_size = whole(f"{where}: block_size", block_size, 16)
     if block_size & (block_size - 1):
         want = "a power of two"
         raise ValueError(

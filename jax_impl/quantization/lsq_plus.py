@@ -89,7 +89,7 @@ class LSQPlus(nnx.Module):
         super().__init__()
         code_range(bits, signed)
         shape = () if axis is None else (num_channels,)
-        self.codes = Codes(bits, signed, axis)
+        self.codes = Codes(int(bits), signed, axis)
         self.num_elements = num_elements
         self.step = nnx.Param(jnp.full(shape, jnp.nan))
         self.offset = nnx.Param(jnp.zeros(shape))

@@ -78,7 +78,7 @@ class PACT(nnx.Module):
 
     def __init__(self, bits: int = 4, alpha_init: float = 6.0):
         super().__init__()
-        self.codes = Codes(bits, signed=False)
+        self.codes = Codes(int(bits), signed=False)
         self.levels = code_range(bits, signed=False)[1]
         self.alpha = nnx.Param(jnp.asarray(alpha_init, float))
 

@@ -91,7 +91,7 @@ class LSQ(nn.Block):
         super().__init__(**kwargs)
         code_range(bits, signed)
         shape = () if axis is None else (num_channels,)
-        self.codes = Codes(bits, signed, axis)
+        self.codes = Codes(int(bits), signed, axis)
         self.num_elements = num_elements
         self.step = self.params.get("step", shape=shape, init=Filled())
 

@@ -87,7 +87,7 @@ class LSQPlus(nn.Block):
         super().__init__(**kwargs)
         code_range(bits, signed)
         shape = () if axis is None else (num_channels,)
-        self.codes = Codes(bits, signed, axis)
+        self.codes = Codes(int(bits), signed, axis)
         self.num_elements = num_elements
         get = self.params.get
         self.step = get("step", shape=shape, init=Filled())

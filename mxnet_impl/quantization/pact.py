@@ -76,7 +76,7 @@ class PACT(nn.Block):
         self, bits: int = 4, alpha_init: float = 6.0, **kwargs
     ):
         super().__init__(**kwargs)
-        self.codes = Codes(bits, signed=False)
+        self.codes = Codes(int(bits), signed=False)
         self.levels = code_range(bits, signed=False)[1]
         self.alpha = self.params.get(
             "alpha", shape=(), init=Filled(alpha_init)

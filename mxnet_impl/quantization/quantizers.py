@@ -88,7 +88,7 @@ class FakeQuantizer(nn.Block):
         super().__init__(**kwargs)
         code_range(bits, signed, symmetric)
         self.observer, self.symmetric = observer, symmetric
-        self.codes = Codes(bits, signed, observer.axis, symmetric)
+        self.codes = Codes(int(bits), signed, observer.axis, symmetric)
 
     def start(self, x):
         self.observer.observe(x)

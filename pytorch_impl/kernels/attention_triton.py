@@ -20,7 +20,8 @@ import math
 
 import torch
 
-from pytorch_impl.checks import check_attention, check_input
+from pytorch_impl.attention_checks import check_attention
+from pytorch_impl.checks import check_input
 from pytorch_impl.kernels.attention_operators import (
     attention_triton_forward,
 )
@@ -61,6 +62,7 @@ def attention_triton(
     check_attention("attention_triton", q, k, v, attn_mask)
     check_input("attention_triton", q, "B H N D", DTYPES, "q")
     width = q.shape[3]
+    check_input("attention_triton", v, "B G M D", None, "v", D=width)
     if width > 256:
         raise ValueError(
             f"attention_triton: D expected at most 256, got {width}"

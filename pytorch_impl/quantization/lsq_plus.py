@@ -87,7 +87,7 @@ class LSQPlus(nn.Module):
         super().__init__()
         code_range(bits, signed)
         shape = () if axis is None else (num_channels,)
-        self.codes = Codes(bits, signed, axis)
+        self.codes = Codes(int(bits), signed, axis)
         self.num_elements = num_elements
         self.step = nn.Parameter(torch.full(shape, torch.nan))
         self.offset = nn.Parameter(torch.zeros(shape))

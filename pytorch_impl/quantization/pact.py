@@ -73,7 +73,7 @@ class PACT(nn.Module):
 
     def __init__(self, bits: int = 4, alpha_init: float = 6.0):
         super().__init__()
-        self.codes = Codes(bits, signed=False)
+        self.codes = Codes(int(bits), signed=False)
         self.levels = code_range(bits, signed=False)[1]
         self.alpha = nn.Parameter(torch.tensor(alpha_init))
 

@@ -87,7 +87,7 @@ class FakeQuantizer(nn.Module):
         super().__init__()
         code_range(bits, signed, symmetric)
         self.observer, self.symmetric = observer, symmetric
-        self.codes = Codes(bits, signed, observer.axis, symmetric)
+        self.codes = Codes(int(bits), signed, observer.axis, symmetric)
 
     def start(self, x):
         self.observer.observe(x)

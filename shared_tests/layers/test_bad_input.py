@@ -40,6 +40,7 @@ WITH_WIDTH = (
     "RMSNorm",
     "TensorReduction",
     "TiedMLP",
+    "WeightedSum",
 )
 WITH_PARAMS = {
     "Linear": "weight",
@@ -92,7 +93,6 @@ def test_wrong_width_or_rank(adapter, layer, shape):
 @pytest.mark.parametrize(
     "layer, wanted, shapes",
     [
-        ("WeightedSum", "N, I=7", [(7,), (5, 6), (2, 5, 7)]),
         ("ManualLinear", "N, I=7", [(7,), (5, 6), (2, 5, 7)]),
         (
             "StandardizedConv2d",

@@ -130,7 +130,8 @@ def attention(dice, layer):
         config["block_size"] = dice.pick(*BLOCKS[dice.sides == SMALL])
     inputs = dict(q=(b, h, n, d), k=(b, g, m, d), v=(b, g, m, d))
     if dice.flip():
-        shapes = (b, h, n, m), (b, 1, 1, m), (n, m), (h, n, 1)
+        by_head = (1, h, n, 1) if b == h else (h, n, 1)
+        shapes = (b, h, n, m), (b, 1, 1, m), (n, m), by_head
         inputs["attn_mask"] = ("mask", dice.pick(*shapes))
     return config, inputs
 

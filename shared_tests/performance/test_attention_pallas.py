@@ -195,6 +195,7 @@ def test_an_impossible_block(size, words):
         (dict(q=(6, 37, 24)), "q expected shape (B, H, N, D), got (6,"),
         (dict(k=(2, 3, 45, 23)), "k expected shape (B=2, G, M, D=24)"),
         (dict(v=(2, 3, 44, 24)), "v expected shape (B=2, G=3, M=45"),
+        (dict(v=(2, 3, 45, 23)), "v expected shape (B, G, M, D=24)"),
         (dict(q=(2, 5, 37, 24)), "H expected a multiple of G=3, got 5"),
         (
             dict(k=(2, 3, 0, 24), v=(2, 3, 0, 24)),

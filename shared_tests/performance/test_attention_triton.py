@@ -201,6 +201,9 @@ def test_bad_input():
         attention_triton(q[:, :3], k, v)
     with pytest.raises(TypeError, match="bool"):
         attention_triton(q, k, v, torch.zeros(7, device=DEVICE))
+    words = r"attention_triton: v expected shape \(B, G, M, D=8\)"
+    with pytest.raises(ValueError, match=words):
+        attention_triton(q, k, v[..., :5])
 
 
 def test_operators():

@@ -11,8 +11,6 @@ jax :: attention.py :: detached = jax.lax.stop_gradient(scores) :: jax.lax.stop_
 mxnet :: attention.py :: detached = scores.detach() :: scores.detach() -> scores :: weights do not change with row_max: its gradients cancel
 pytorch :: attention.py :: detached = scores.detach() :: scores.detach() -> scores :: weights do not change with row_max: its gradients cancel
 tf :: attention.py :: detached = tf.stop_gradient(scores) :: tf.stop_gradient(scores) -> scores :: weights do not change with row_max: its gradients cancel
-mxnet :: attention_blocks.py :: step, state, q, k, v, attn_mask, causal, size, num_outputs: int = 0 :: 0 -> 1 :: a caller that asks for no outputs takes none
-pytorch :: attention_blocks.py :: step, state, q, k, v, attn_mask, causal, size, num_outputs: int = 0 :: 0 -> 1 :: a caller that asks for no outputs takes none
 mxnet :: attention_blocks.py :: x.wait_to_read() :: x.wait_to_read() -> pass :: the same numbers; memory is given back later
 mxnet :: attention_tiled.py :: q, k, v, attn_mask=None, causal=False, scale=None, block_size=128 :: 128 -> 129 :: blocks change the order of a sum, no more
 pytorch :: attention_tiled.py :: q, k, v, attn_mask=None, causal=False, scale=None, block_size=128 :: 128 -> 129 :: blocks change the order of a sum, no more
@@ -62,7 +60,7 @@ mxnet :: precision.py :: return x if x.dtype == wide else (x * 1.0).astype(wide)
 mxnet :: rms_norm.py :: y = wide / np.sqrt(mean + eps) * widen(weight) :: widen(weight) -> weight :: MXNet promotes to the wider dtype
 pytorch :: rms_norm.py :: y = wide / torch.sqrt(mean + eps) * widen(weight) :: widen(weight) -> weight :: PyTorch promotes to the wider dtype
 mxnet :: training.py :: picked = log_p * cast_like(chosen, y) :: cast_like(chosen, y) -> chosen :: MXNet promotes to the wider dtype
-pytorch :: training.py :: picked = log_p * cast_like(chosen, y) :: cast_like(chosen, y) -> chosen :: PyTorch promotes to the wider dtype
+pytorch :: training.py :: picked = log_p * torch.where(known, cast_like(chosen, y), nan) :: cast_like(chosen, y) -> chosen :: PyTorch promotes to the wider dtype
 mxnet :: training.py :: return p - lr * v, (v, state[1]) :: 1 -> 0 :: momentum has one array; the other is not read
 pytorch :: training.py :: return p - lr * v, (v, state[1]) :: 1 -> 0 :: momentum has one array; the other is not read
 jax :: training.py :: detached = jax.lax.stop_gradient(y) :: jax.lax.stop_gradient(y) -> y :: the loss does not change with row_max: its gradients cancel
@@ -93,7 +91,6 @@ tf :: quantization/observers.py :: mixed = tf.stack((low, high)) :: tf.stack((lo
 tf :: conv.py :: w = widen(weight) :: widen(weight) -> weight :: one rounding more in low precision, which the budget allows
 tf :: conv.py :: y = widen(y) + tf.reshape(widen(bias), (-1, 1, 1)) :: widen(y) -> y :: y is wide already, as its factors are
 tf :: quantization/observers.py :: x = rows(tf.stop_gradient(x), axis) :: tf.stop_gradient(x) -> x :: what is assigned to a variable has no gradient
-tf :: attention_blocks.py :: shape = (-1, k.shape[1], keys + padding, width) :: 1 -> 0 at 21 :: the gradient of wide_heads gives them their shape again
 tf :: quantization/pact.py :: step = tf.where(alpha > 0, step, step * float("nan")) :: step * float('nan') -> float('nan') :: NaN either way: only a compiled step that is not positive gets here
 tf :: attention_tiled.py :: dy = tf.stop_gradient(dy) :: tf.stop_gradient(dy) -> dy :: tf.custom_gradient replaces the gradient of all that is inside
 tf :: centered.py :: wide = widen(x) :: widen(x) -> x :: one rounding more in low precision, which the budget allows
@@ -120,7 +117,6 @@ jax :: linear.py :: y = y if bias is None else widen(y) + widen(bias) :: widen(b
 jax :: quantization/pact.py :: step = jnp.where(alpha > 0, step, step * jnp.nan) :: step * jnp.nan -> jnp.nan :: NaN either way: only a compiled step that is not positive gets here
 jax :: quantization/pact.py :: inside = jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) :: jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) -> jnp.maximum(x, 0 * alpha) :: the code is clipped too
 jax :: quantization/pact.py :: inside = jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) :: jnp.maximum(x, 0 * alpha) -> x :: the code is clipped too
-jax :: attention_blocks.py :: step, state, q, k, v, attn_mask, causal, size, num_outputs: int = 0 :: 0 -> 1 :: a caller that asks for no outputs takes none
 jax :: conv.py :: y = widen(y) + jnp.reshape(widen(bias), (-1, 1, 1)) :: widen(bias) -> bias :: JAX promotes to the wider dtype
 jax :: quantization/pact.py :: inside = jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 / alpha :: 0 either way: alpha is positive, or NaN
 jax :: linear.py :: y = y if bias is None else widen(y) + widen(bias) :: widen(y) -> y :: JAX promotes to the wider dtype
@@ -151,7 +147,6 @@ jax :: attention_blocks.py :: attn_mask = jnp.broadcast_to(attn_mask, shape)  # 
 jax :: attention_blocks.py :: block = jnp.minimum(m, keys - 1) :: keys - 1 -> keys :: JAX takes the last one for an index beyond the end
 jax :: attention_blocks.py :: block = jnp.minimum(m, keys - 1) :: keys - 1 -> keys + 1 :: JAX takes the last one for an index beyond the end
 jax :: attention_blocks.py :: allowed = jnp.broadcast_to(m < keys, scores.shape) :: jnp.broadcast_to(m < keys, scores.shape) -> m < keys :: broadcast where it is used
-jax :: attention_tiled_gradient.py :: gradient_step, (dq,), *inputs, num_outputs=2 :: 2 -> 3 :: scan finds out how many there are
 jax :: quantization/prepare.py :: options = dict(rngs=nnx.Rngs(0)) | options :: 0 -> 1 :: the start is replaced
 mxnet :: fourier.py :: more = (p for p in range(2, length) if length % p == 0) :: 2 -> 3 :: few has seen to 2
 mxnet :: quantization/code_linear.py :: if 0 in x.shape[:-1]: :: 1 -> 0 :: the rule takes an empty batch as well

@@ -104,7 +104,8 @@ def tril(shift, tf_shift):
 def repeated(how):
     """Keys and values of grouped-query attention, both lines."""
     return "\n    ".join(
-        f"{x} = {how.format(f'widen({x})')}  # B H M D" for x in "kv"
+        f"{x} = {how.format(f'widen({x})')}  # B H M {width}"
+        for x, width in zip("kv", "DE")
     )
 
 

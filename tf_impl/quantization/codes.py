@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tf_impl.checks import check_input
+from tf_impl.checks import check_input, whole
 
 # endregion
 
@@ -38,9 +38,9 @@ class Codes(NamedTuple):
 def code_range(
     bits: int, signed: bool = True, narrow_range: bool = False
 ):
+    bits = whole("bits", bits, 0)
     if bits not in (*range(2, 9), 16):
-        want = "2 to 8 or 16"
-        raise ValueError(f"bits expected {want}, got {bits!r}")
+        raise ValueError(f"bits expected 2 to 8 or 16, got {bits!r}")
     if narrow_range and not signed:
         want = "signed codes for narrow_range"
         raise ValueError(f"signed expected {want}, got {signed!r}")
@@ -54,7 +54,7 @@ def check_axis(caller: str, x, axis=None):
     if axis is None:
         return ()
     rank = len(x.shape)
-    if not isinstance(axis, int) or not -rank <= axis < rank:
+    if not hasattr(axis, "__index__") or not -rank <= axis < rank:
         want = f"None or an axis of {rank}"
         text = f"{caller}: axis expected {want}, got {axis!r}"
         raise ValueError(text)

@@ -65,7 +65,7 @@ def lsq_rule(x, step, qmin, qmax, axis, g):
 def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     qmin, qmax = code_range(bits, signed)
     check_quantizer("lsq", x, step, axis, "step")
-    n = num_elements or tf.shape(rows(x, axis))[-1]
+    n = int(num_elements or 0) or tf.shape(rows(x, axis))[-1]
     n = tf.maximum(tf.cast(n, tf.float64), 1)
     g = tf.cast(1 / tf.sqrt(n * qmax), x.dtype)
     return lsq_rule(x, step, qmin, qmax, axis, g)
@@ -90,7 +90,7 @@ class LSQ(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         code_range(bits, signed)
         shape = () if axis is None else (num_channels,)
-        self.codes = Codes(bits, signed, axis)
+        self.codes = Codes(int(bits), signed, axis)
         self.num_elements = num_elements
         start = tf.keras.initializers.Constant(float("nan"))
         self.step = self.add_weight(shape, start, name="step")

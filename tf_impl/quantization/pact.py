@@ -77,7 +77,7 @@ class PACT(tf.keras.layers.Layer):
         self, bits: int = 4, alpha_init: float = 6.0, **kwargs
     ):
         super().__init__(**kwargs)
-        self.codes = Codes(bits, signed=False)
+        self.codes = Codes(int(bits), signed=False)
         self.levels = code_range(bits, signed=False)[1]
         start = tf.keras.initializers.Constant(alpha_init)
         self.alpha = self.add_weight((), start, name="alpha")

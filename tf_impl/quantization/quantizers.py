@@ -95,7 +95,7 @@ class FakeQuantizer(tf.keras.layers.Layer):
         self.built = True  # keras 3.15.1: observers are not called
         code_range(bits, signed, symmetric)
         self.observer, self.symmetric = observer, symmetric
-        self.codes = Codes(bits, signed, observer.axis, symmetric)
+        self.codes = Codes(int(bits), signed, observer.axis, symmetric)
 
     def start(self, x):
         self.observer.observe(x)
