@@ -37,8 +37,9 @@ def scan_blocks(step, state, q, k, v, attn_mask, causal, size, like=()):
     def block_step(state, start):
         m = start + jnp.arange(size)
         block = jnp.minimum(m, keys - 1)
-        k_block = k[:, :, block]  # B H J D
-        v_block = v[:, :, block]  # B H J E
+        inside = (m < keys)[:, None]  # what fills the last block is 0
+        k_block = jnp.where(inside, k[:, :, block], 0)  # B H J D
+        v_block = jnp.where(inside, v[:, :, block], 0)  # B H J E
         scores = jnp.einsum("bhnd,bhjd->bhnj", q, k_block)  # B H N J
         allowed = jnp.broadcast_to(m < keys, scores.shape)
         if attn_mask is not None:
