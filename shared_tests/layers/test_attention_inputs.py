@@ -146,3 +146,17 @@ def test_what_is_not_finite_passes_a_mask(
     assert (np.isnan(found["grad.q"]) == hit).all()
     assert np.isfinite(found["grad.k"]).all()
     assert np.isfinite(found["grad.v"]).all()
+
+
+@VARIANTS
+def test_an_infinite_value_of_the_last_key(adapter, function, config):
+    """Infinity in y, and no NaN: where the last block of keys is not
+    full, nothing stands in for the keys that it lacks."""
+    inputs, dy = arrays(), np.ones((B, H, N, D))
+    clean = run(adapter, function, config, inputs, dy)["out.y"]
+    inputs["v"][0, 0, -1, 1] = np.inf
+    found = run(adapter, function, config, inputs, dy)["out.y"]
+    hit = np.zeros((B, H, N, D), bool)
+    hit[0, :2, :, 1] = True  # the two query heads that share the first
+    assert (found[hit] == np.inf).all()
+    assert (found[~hit] == clean[~hit]).all()

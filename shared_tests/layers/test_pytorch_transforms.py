@@ -8,7 +8,9 @@ from torch.utils.checkpoint import checkpoint
 
 import pytorch_impl
 from pytorch_impl import adapter
+from shared_tests import budget
 from shared_tests.layers.rules import RULES
+from shared_tests.verdict import judge
 
 ENVIRONMENTS = ("pytorch",)
 
@@ -38,20 +40,42 @@ def made(name, copies=0):
     return function, inputs
 
 
+def squares(y):
+    return (y * y).sum()
+
+
 def loss(function):
-    return lambda *inputs: function(*inputs).square().sum()
+    return lambda *inputs: squares(function(*inputs))
 
 
 def gradients(function, inputs):
     inputs = [a.detach().clone().requires_grad_() for a in inputs]
     y = function(*inputs)
-    return y, torch.autograd.grad(y.square().sum(), inputs)
+    return y, torch.autograd.grad(squares(y), inputs)
 
 
-def same(one, two):
-    """To the last digits: sums may run in another order."""
-    pairs = list(zip(one, two, strict=True))
-    return all(torch.allclose(a, b, 1e-12, 1e-12) for a, b in pairs)
+def within(got, compute):
+    """Inside the budget of what compute() gives, since sums may run in
+    another order: every array of got."""
+
+    def arrays():
+        return {str(i): to_numpy(a) for i, a in enumerate(compute())}
+
+    wanted, sigma = budget.estimate(arrays, seed=0, runs=12)
+    found = {str(i): to_numpy(a) for i, a in enumerate(got)}
+    assert found.keys() == wanted.keys()
+    return all(
+        judge(a, wanted[n], sigma[n], "float64").passed
+        for n, a in found.items()
+    )
+
+
+def to_numpy(a):
+    return a.detach().numpy()
+
+
+def stacked(gradients_of_rows):
+    return [torch.stack(each) for each in zip(*gradients_of_rows)]
 
 
 @EVERY
@@ -59,7 +83,7 @@ def test_grad(name):
     function, inputs = made(name)
     numbers = tuple(range(len(inputs)))
     got = torch.func.grad(loss(function), numbers)(*inputs)
-    assert same(got, gradients(function, inputs)[1])
+    assert within(got, lambda: gradients(function, inputs)[1])
     _, pull = torch.func.vjp(function, *inputs)
     assert len(pull(function(*inputs))) == len(inputs)
 
@@ -82,12 +106,14 @@ def test_vmap(name, which):
         for row in range(3)
     ]
     got = torch.func.vmap(function, tuple(axes))(*given)
-    assert same(got, [function(*row) for row in rows])
+    assert within([*got], lambda: [function(*row) for row in rows])
     numbers = tuple(range(len(inputs)))
     slope = torch.func.grad(loss(function), numbers)
     got = torch.func.vmap(slope, tuple(axes))(*given)
-    want = zip(*[gradients(function, row)[1] for row in rows])
-    assert same(got, [torch.stack(each) for each in want])
+    assert within(
+        got,
+        lambda: stacked(gradients(function, row)[1] for row in rows),
+    )
 
 
 @EVERY
@@ -96,8 +122,12 @@ def test_grad_of_vmap(name):
     numbers = tuple(range(len(inputs)))
     many = torch.func.vmap(function)
     got = torch.func.grad(loss(many), numbers)(*inputs)
-    want = zip(*[gradients(function, row)[1] for row in zip(*inputs)])
-    assert same(got, [torch.stack(each) for each in want])
+    assert within(
+        got,
+        lambda: stacked(
+            gradients(function, row)[1] for row in zip(*inputs)
+        ),
+    )
 
 
 @EVERY
@@ -116,7 +146,7 @@ def test_compiled_transform_is_never_wrong(name):
     slope = torch.func.grad(loss(function))
     torch.compiler.reset()
     fast = torch.compile(slope, backend="aot_eager")
-    assert same([fast(*inputs)], [slope(*inputs)])
+    assert within([fast(*inputs)], lambda: [slope(*inputs)])
     torch.compiler.reset()
     fast = torch.compile(slope, backend="aot_eager", fullgraph=True)
     with pytest.raises(Exception, match="would be left out"):
@@ -128,10 +158,12 @@ def test_compiled_whole(name):
     function, inputs = made(name)
     torch.compiler.reset()
     fast = torch.compile(function, backend="aot_eager", fullgraph=True)
-    (y, one), (z, two) = (
-        gradients(f, inputs) for f in (fast, function)
-    )
-    assert same([y, *one], [z, *two])
+
+    def both(f):
+        y, grads = gradients(f, inputs)
+        return [y, *grads]
+
+    assert within(both(fast), lambda: both(function))
 
 
 @EVERY
@@ -197,7 +229,7 @@ def test_gradients_of_single_samples(layer):
     config, ready = LAYERS[layer]
     torch.manual_seed(0)
     built = getattr(pytorch_impl, layer.split("-")[0])(**config)
-    x = torch.randn(5, 3)
+    built, x = built.double(), torch.randn(5, 3).double()
     if ready == "start":
         built.start(x)
     if ready == "frozen":
@@ -208,7 +240,7 @@ def test_gradients_of_single_samples(layer):
 
     def loss(params, x):
         y = torch.func.functional_call(built, params, (x[None],))
-        return y.square().sum()
+        return squares(y)
 
     if not params:
         got = torch.func.vmap(torch.func.grad(loss, 1), (None, 0))(
@@ -218,7 +250,9 @@ def test_gradients_of_single_samples(layer):
         return
     got = torch.func.vmap(torch.func.grad(loss), (None, 0))(params, x)
     for row, sample in enumerate(x):
-        built.zero_grad()
-        built(sample[None]).square().sum().backward()
-        for name, p in built.named_parameters():
-            assert torch.allclose(got[name][row], p.grad), name
+
+        def alone():
+            y = built(sample[None])
+            return torch.autograd.grad(squares(y), built.parameters())
+
+        assert within([got[n][row] for n in params], alone)

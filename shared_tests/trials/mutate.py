@@ -168,6 +168,8 @@ def numerical(node):
     elif isinstance(node, ast.Call):
         named = (k.value for k in node.keywords if k.arg not in APART)
         inner = [node.func, *node.args, *named]
+    elif isinstance(node, ast.AnnAssign):
+        inner = [node.value]
     else:
         inner = ast.iter_child_nodes(node)
     for child in inner:
