@@ -160,3 +160,16 @@ def test_an_infinite_value_of_the_last_key(adapter, function, config):
     hit[0, :2, :, 1] = True  # the two query heads that share the first
     assert (found[hit] == np.inf).all()
     assert (found[~hit] == clean[~hit]).all()
+
+
+@VARIANTS
+def test_a_huge_score_behind_the_mask(adapter, function, config):
+    """It would be the greatest of its row, and all others exp to 0."""
+    mask = np.ones((N, M), bool)
+    mask[:, 2:] = False
+    dy = np.ones((B, H, N, D))
+    inputs = arrays() | dict(attn_mask=mask)
+    clean = run(adapter, function, config, inputs, dy)
+    inputs["k"][:, :, 2] *= 1e6
+    found = run(adapter, function, config, inputs, dy)
+    assert all((found[n] == clean[n]).all() for n in clean)

@@ -251,8 +251,8 @@ def test_gradients_of_single_samples(layer):
     got = torch.func.vmap(torch.func.grad(loss), (None, 0))(params, x)
     for row, sample in enumerate(x):
 
-        def alone():
-            y = built(sample[None])
-            return torch.autograd.grad(squares(y), built.parameters())
+        def alone(sample=sample):
+            y = squares(built(sample[None]))
+            return torch.autograd.grad(y, built.parameters())
 
         assert within([got[n][row] for n in params], alone)

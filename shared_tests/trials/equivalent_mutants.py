@@ -134,7 +134,7 @@ mxnet :: conv.py :: least = weight.shape[2] - 2 * padding :: 2 -> 3 at 21 :: the
 mxnet :: fourier.py :: more = (p for p in range(2, length) if length % p == 0) :: length % p -> length * p :: another factor of the same length
 mxnet :: fourier.py :: inner = [im[..., 1 : (length + 1) // 2]] if length > 2 else [] :: length > 2 -> length >= 2 :: of two, the inner part is empty
 mxnet :: quantization/observers.py :: x = rows(x.detach(), axis) :: x.detach() -> x :: what is written into an array has no gradient
-jax :: quantization/fake_quantize.py :: return dx, dscale, None :: return (dx, dscale, None) -> return (dx, None, dscale) :: zeros or None: neither has a gradient
+jax :: quantization/fake_quantize.py :: return dx, jnp.zeros_like(saved[1]), None :: return (dx, jnp.zeros_like(saved[1]), None) -> return (dx, None, jnp.zeros_like(saved[1])) :: zeros or None: neither has a gradient
 mxnet :: quantization/fake_quantize.py :: return dx, dscale, None :: return (dx, dscale, None) -> return (dx, None, dscale) :: zeros or None: neither has a gradient
 jax :: quantization/code_linear.py :: seen = jnp.sum(a, axis=-1, keepdims=True) + jnp.sum(w, axis=-1) :: jnp.sum(a, axis=-1, keepdims=True) -> jnp.mean(a, axis=-1, keepdims=True) :: only its NaN counts
 jax :: quantization/code_linear.py :: seen = jnp.sum(a, axis=-1, keepdims=True) + jnp.sum(w, axis=-1) :: jnp.sum(w, axis=-1) -> jnp.mean(w, axis=-1) :: only its NaN counts
