@@ -10,13 +10,16 @@ import pytest
 import tensorflow as tf
 
 import tf_impl
+from shared_tests.cases import CASES
+from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.layers.setups import (
     HEADS,
     NAMES,
     PREPARED,
     SETUPS,
-    TOKENS,
 )
+from shared_tests.run import group
+from shared_tests.verdict import judge
 from tf_impl.parameters import freeze, list_parameters, named_parameters
 from tf_impl.quantization.int8_linear import Int8Linear
 from tf_impl.quantization.observers import (
@@ -192,47 +195,71 @@ def test_what_is_frozen_stays_so():
     assert frozen == ["layer1.bias"]
 
 
+def fixture_of(name):
+    (case,) = [c for c in CASES if c.id == name]
+    return case, read_fixture(case, read_manifest())
+
+
+def allowed(fixture, name, got):
+    """Inside the budget of that array of the case."""
+    want, sigma = fixture[f"ref.{name}"], fixture[f"sigma.{name}"]
+    return judge(np.asarray(got), want, sigma, "float32").passed
+
+
 @pytest.mark.parametrize(
-    "layer, config, width",
-    [
-        ("MultiHeadAttention", HEADS, 12),
-        ("MultiHeadAttention", HEADS | dict(causal=True), 12),
-        ("MultiHeadAttention", TILED, 12),
-        ("MultiHeadAttention", TILED | dict(causal=True), 12),
-        ("TransformerClassifier", TOKENS, 5),
-    ],
+    "name",
+    """MultiHeadAttention-basic MultiHeadAttention-causal
+    MultiHeadAttention-one_token MultiHeadAttention-many_tokens
+    TransformerClassifier-basic""".split(),
 )
-def test_an_unknown_number_of_tokens(tmp_path, layer, config, width):
-    inputs = keras.Input((None, width))
-    made = getattr(tf_impl, layer)(**config)
-    model = keras.Model(inputs, made(inputs))
+@pytest.mark.parametrize("tiled", [False, True])
+def test_an_unknown_number_of_tokens(tmp_path, adapter, name, tiled):
+    case, fixture = fixture_of(name)
+    whole = case.layer == "TransformerClassifier"
+    config = case.config
+    if tiled and not whole:
+        config = config | dict(attention="attention_tiled")
+    made = adapter.build(case.layer, config, group(fixture, "param"))
+    layer, x = made.call, fixture["in.x"]
+    inputs = keras.Input((None, x.shape[-1]))
+    model = keras.Model(inputs, layer(inputs))
     again = reloaded(model, tmp_path)
-    for tokens in (1, 5, 130):
-        x = draw(2, tokens, width)
-        y = made(tf.constant(x))
-        assert again(x).shape == y.shape
-        assert same(again(x), y)
-        compiled = model.predict(x, verbose=0)
-        assert np.allclose(compiled, y, rtol=1e-5, atol=1e-6)
+    assert same(again(x), layer(tf.constant(x)))
+    compiled = model.predict(x, verbose=0)
+    assert allowed(fixture, "out.y", compiled)
 
 
-def test_attention_tiled_of_unknown_sizes():
+@pytest.mark.parametrize(
+    "name", ["attention_tiled-basic", "attention_tiled-masked"]
+)
+def test_attention_tiled_of_unknown_sizes(name):
     """Also its gradients, and a mask."""
-    unknown = tf.TensorSpec((None, 2, None, 4))
-    mask = tf.TensorSpec((None, 1, None, None), tf.bool)
-    q, k, v = draw(2, 2, 3, 4), draw(2, 2, 5, 4), draw(2, 2, 5, 4)
-    allowed = draw(2, 1, 3, 5) > -1
+    case, fixture = fixture_of(name)
+    inputs = group(fixture, "in")
+    dy = tf.constant(fixture["cotangent.y"])
 
-    def both(q, k, v, mask):
+    def both(**inputs):
+        qkv = [inputs[n] for n in "qkv"]
         with tf.GradientTape() as tape:
-            tape.watch((q, k, v))
-            y = tf_impl.attention_tiled(q, k, v, mask, block_size=2)
-        return y, *tape.gradient(y, (q, k, v), tf.sin(y))
+            tape.watch(qkv)
+            y = tf_impl.attention_tiled(**inputs, **case.config)
+        return y, *tape.gradient(y, qkv, dy)
 
-    traced = tf.function(both, input_signature=[unknown] * 3 + [mask])
-    inputs = [tf.constant(a) for a in (q, k, v, allowed)]
-    for a, b in zip(traced(*inputs), both(*inputs)):
-        assert np.allclose(a, b, rtol=1e-5, atol=1e-6)
+    specs = {
+        n: tf.TensorSpec(
+            (None, *a.shape[1:2], None, a.shape[3]), a.dtype
+        )
+        for n, a in inputs.items()
+        if n in "qkv"
+    }
+    if "attn_mask" in inputs:
+        unknown = (None,) * inputs["attn_mask"].ndim
+        specs["attn_mask"] = tf.TensorSpec(unknown, tf.bool)
+    traced = tf.function(both).get_concrete_function(**specs)
+    got = traced(**{n: tf.constant(a) for n, a in inputs.items()})
+    arrays = ["out.y", "grad.q", "grad.k", "grad.v"]
+    for array, value in zip(arrays, got):
+        assert allowed(fixture, array, value), array
 
 
 @pytest.mark.parametrize(
