@@ -130,6 +130,14 @@ def test_grad_of_vmap(name):
     )
 
 
+@pytest.mark.parametrize("step", [0.0, -1.0])
+def test_a_step_that_is_not_positive(step):
+    """Nobody can look at it there, so it shows: all is NaN."""
+    x, step = torch.ones(2, 3), torch.tensor(step)
+    y = torch.func.vmap(lambda x: pytorch_impl.lsq(x, step))(x)
+    assert torch.isnan(y).all()
+
+
 @EVERY
 def test_no_forward_mode(name):
     """An error: torch.compile would refuse a Function with a jvp."""
