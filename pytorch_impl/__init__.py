@@ -2,6 +2,7 @@
 
 import warnings
 
+from pytorch_impl.at_home import every_layer
 from pytorch_impl.attention import attention
 from pytorch_impl.attention_tiled import attention_tiled
 from pytorch_impl.bilinear import TensorReduction, bilinear
@@ -74,6 +75,9 @@ __all__ = [
     "standardized_conv2d",
     "weighted_sum",
 ]
+
+# so that they print their sizes
+every_layer()
 
 # `python -m pytorch_impl.linear` runs a page that this file has imported
 warnings.filterwarnings("ignore", "'pytorch_impl", RuntimeWarning)

@@ -16,6 +16,7 @@ from shared_tests.files import ROOT
 NOT_PAGES = {
     "__init__.py",
     "adapter.py",
+    "at_home.py",
     "quantization/__init__.py",
     "quantization/export.py",
     "transforms.py",
