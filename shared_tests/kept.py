@@ -14,21 +14,13 @@ import ast
 import functools
 import json
 import os
-import pathlib
-import platform
-import re
 import shutil
 import subprocess
 
 from shared_tests.environments import python_of
 from shared_tests.files import ROOT, sha256, write
 from shared_tests.fixture_files import case_digest
-
-LIBRARIES = re.compile(
-    "(XLA|JAX|FLAX|TORCH|PYTORCH|ATEN|TF|KERAS|MXNET|MX|OMP|GOMP|KMP|MKL"
-    "|ONEDNN|DNNL|OPENBLAS|NPY|CUDA|NVIDIA|CC|CXX|CFLAGS|CXXFLAGS|LD|PYTHON)"
-    "(_|$)"
-)
+from shared_tests.machine import processor, settings
 
 
 def imported(path):
@@ -131,28 +123,8 @@ def environment(framework):
         for path in folder.glob("lib/python*/site-packages/*-info")
     )
     config = folder / "pyvenv.cfg"
-    variables = sorted(
-        (name, value)
-        for name, value in os.environ.items()
-        if LIBRARIES.match(name)
-    )
     python = config.read_text() if config.exists() else ""
-    return repr((packages, python, variables, processor(), compiler()))
-
-
-@functools.cache
-def processor():
-    """Architecture, model, instruction sets and number of cores."""
-    lines = set()
-    info = pathlib.Path("/proc/cpuinfo")
-    if info.exists():
-        lines = {
-            line
-            for line in info.read_text().splitlines()
-            if line.startswith(("model name", "flags"))
-        }
-    cores = len(os.sched_getaffinity(0))
-    return platform.machine(), cores, sorted(lines)
+    return repr((packages, python, settings(), processor(), compiler()))
 
 
 @functools.cache

@@ -45,6 +45,7 @@ from shared_tests.fixture_files import (
     check_manifest,
     read_manifest,
 )
+from shared_tests.machine import machine
 from shared_tests.processes import Child, Ended, Silent, TooLong, module
 from shared_tests.report import html, print_report, succeeded
 from shared_tests.run import run_name, runs
@@ -545,6 +546,7 @@ def merge(frameworks, part=None):
     return {
         "schema": SCHEMA,
         "part": part and part_of(part),
+        "machine": machine(),
         "frameworks": {
             f.name: f.status() | {"wrong": f.wrong()}
             for f in frameworks

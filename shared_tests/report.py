@@ -1,10 +1,11 @@
 """The merged parity report: terminal matrix and a self-contained page.
 
 Every function takes the results of parity.py: {"schema", "frameworks":
-{fw: {"status", "reason", "versions", "kept", "wrong"}}, "part", "sources",
-"rows"}. part is None, or {"asked", "frameworks"} of a run of a part; kept
-counts the rows that are those of an earlier run; wrong says, in words,
-what came otherwise than the table of cases asks for (asked.py).
+{fw: {"status", "reason", "versions", "kept", "wrong"}}, "part", "machine",
+"sources", "rows"}. part is None, or {"asked", "frameworks"} of a run of a
+part; machine as in machine.py; kept counts the rows that are those of an
+earlier run; wrong says, in words, what came otherwise than the table of
+cases asks for (asked.py).
 """
 
 from html import escape
@@ -13,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shared_tests.environments import FRAMEWORKS, TITLES
+from shared_tests.machine import sentence
 
 SHOWN = 20  # failures of a kind, in the terminal
 SHADES = ("#f2f6fc", "#dbe8f7", "#bcd5f0", "#94bbe5", "#6399d4")
@@ -169,6 +171,13 @@ def print_report(results, console):
     }
     for reason in sorted(set(reasons.values())):
         console.print(f"n/a: {reason}", style="dim", highlight=False)
+    console.print(
+        f"on {sentence(results['machine'])}",
+        style="dim",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
     for fw, state in results["frameworks"].items():
         if state["status"] != "ran":
             text = f"{TITLES[fw]} is missing: {state['reason']}"
@@ -325,5 +334,6 @@ error that the reference itself predicts.</p>
 {html_layers(results)}
 <h2>Versions</h2>
 {html_states(results)}
+<p>On {escape(sentence(results["machine"]))}.</p>
 </body></html>
 """

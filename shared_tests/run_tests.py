@@ -29,6 +29,7 @@ from shared_tests.environments import (
 )
 from shared_tests.files import ROOT, write
 from shared_tests.fixture_files import FIXTURES
+from shared_tests.machine import machine, sentence
 from shared_tests.parity import Framework
 from shared_tests.run import runs
 from shared_tests.selection import (
@@ -167,6 +168,13 @@ def report(console, answers, part=""):
         numbers = [str(counts[name]) for name in COUNTS]
         table.add_row(framework, *numbers, wrong)
     console.print(table)
+    console.print(
+        f"on {sentence(machine())}",
+        style="dim",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
     total = {n: sum(c[n] for c, _ in answers.values()) for n in COUNTS}
     missing = [fw for fw, (_, wrong) in answers.items() if wrong]
     passed = total["ran"] - total["failed"]

@@ -40,6 +40,15 @@ def row(**changes):
     } | changes
 
 
+MACHINE = {
+    "architecture": "x86_64",
+    "processor": "Some Processor 9",
+    "cores": 2,
+    "instructions": ["avx2"],
+    "settings": {"OMP_NUM_THREADS": "1"},
+}
+
+
 def results(rows, **states):
     ran = {
         "status": "ran",
@@ -50,6 +59,7 @@ def results(rows, **states):
     frameworks = dict.fromkeys(FRAMEWORKS, ran) | states
     return {
         "schema": 1,
+        "machine": MACHINE,
         "frameworks": frameworks,
         "sources": {},
         "rows": rows,
@@ -123,6 +133,14 @@ def test_unsupported_is_shown_with_its_reason():
 def test_a_failure_without_a_number_is_not_hidden_by_one_with():
     nan = row(verdict="fail", ratio=None, detail="at [0]: got nan")
     assert "✗" in terminal(results([row(), nan]))
+
+
+def test_it_says_on_which_machine():
+    words = (
+        "Some Processor 9 (x86_64), 2 cores: avx2; OMP_NUM_THREADS=1"
+    )
+    assert f"on {words}" in terminal(results(GOOD))
+    assert f"On {words}." in html(results(GOOD))
 
 
 def test_the_page_loads_nothing():

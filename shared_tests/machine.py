@@ -1,0 +1,67 @@
+"""The machine of a run: what is measured on one processor is true of it.
+
+processor()  architecture, model, cores, instruction sets
+settings()   variables in the environment that the libraries read
+machine()    both, for results.json
+sentence(m)  the same for people, without what every x86-64 has
+"""
+
+import functools
+import os
+import pathlib
+import platform
+import re
+
+LIBRARIES = re.compile(
+    "(XLA|JAX|FLAX|TORCH|PYTORCH|ATEN|TF|KERAS|MXNET|MX|OMP|GOMP|KMP|MKL"
+    "|ONEDNN|DNNL|OPENBLAS|NPY|CUDA|NVIDIA|CC|CXX|CFLAGS|CXXFLAGS|LD|PYTHON)"
+    "(_|$)"
+)
+# by which the libraries choose their code
+TOLD = re.compile("(sse4|avx|fma|f16c|amx|asimd|sve|bf16|i8mm)")
+CPU = pathlib.Path("/proc/cpuinfo")
+
+
+@functools.cache
+def processor():
+    """(architecture, cores, model, instruction sets in order)."""
+    found = {"model name": "", "flags": "", "Features": ""}
+    if CPU.exists():
+        for line in CPU.read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() in found:
+                found[name.strip()] = value.strip()
+    words = f"{found['flags']} {found['Features']}".split()
+    cores = len(os.sched_getaffinity(0))
+    model = found["model name"] or platform.processor() or "unknown"
+    return platform.machine(), cores, model, tuple(sorted(words))
+
+
+def settings():
+    """{name: value} of the variables that are set."""
+    return {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if LIBRARIES.match(name)
+    }
+
+
+def machine():
+    architecture, cores, model, words = processor()
+    return {
+        "architecture": architecture,
+        "processor": model,
+        "cores": cores,
+        "instructions": [word for word in words if TOLD.match(word)],
+        "settings": settings(),
+    }
+
+
+def sentence(found):
+    """found: as from machine()"""
+    sets = " ".join(found["instructions"]) or "unknown instruction sets"
+    cores = found["cores"]
+    text = f"{found['processor']} ({found['architecture']}), {cores} "
+    text += f"{'core' if cores == 1 else 'cores'}: {sets}"
+    given = " ".join(f"{n}={v}" for n, v in found["settings"].items())
+    return f"{text}; {given or 'no library settings'}"
