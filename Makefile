@@ -12,12 +12,14 @@ LOGS := build/logs
 
 # What `make compare`, `make check` and `make show` are asked for, and of
 # what `make parity` and `make test-all` run only a part. FRESH=1: without
-# the rows that `make parity` kept of an earlier run.
+# the rows that `make parity` kept of an earlier run. ISA: of `make parity`,
+# the newest instruction sets that the libraries may use.
 LAYER ?=
 FRAMEWORKS ?=
 PRECISION ?=
 CASE ?=
 FRESH ?=
+ISA ?=
 # What runs `make bench-gpu`: it takes no environment of ours.
 PYTHON ?= python3
 
@@ -49,12 +51,13 @@ help: ## this text
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  make parity LAYER=attention FRAMEWORKS=pytorch,jax PRECISION=float32   a part, by any of the three"
+	@echo "  make parity ISA=avx2    as on an older processor (or sse4); with a part, or whole"
 	@echo "  make parity FRESH=1     without what is cached of an earlier run"
 	@echo "  make test-all LAYER=attention FRAMEWORKS=jax,tools   a part of the tests"
 	@echo "  make test-pytorch, -jax, -tf, -mxnet, -triton, -tools   the tests of one"
 
 parity: environments ## compare the four frameworks; writes build/parity/
-	@$(TOOLS) -m shared_tests.parity --layer "$(LAYER)" --frameworks "$(FRAMEWORKS)" --precision "$(PRECISION)" $(if $(FRESH),--fresh)
+	@$(TOOLS) -m shared_tests.parity --layer "$(LAYER)" --frameworks "$(FRAMEWORKS)" --precision "$(PRECISION)" --isa "$(ISA)" $(if $(FRESH),--fresh)
 
 test-all: environments kernels lint ## every test in every environment, one table
 	@$(TOOLS) -m shared_tests.run_tests --layer "$(LAYER)" --frameworks "$(FRAMEWORKS)"

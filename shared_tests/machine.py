@@ -4,6 +4,8 @@ processor()  architecture, model, cores, instruction sets
 settings()   variables in the environment that the libraries read
 machine()    both, for results.json
 sentence(m)  the same for people, without what every x86-64 has
+limit(isa)   tell the libraries, by their variables, to use older
+             instruction sets than the processor has
 """
 
 import functools
@@ -13,12 +15,28 @@ import platform
 import re
 
 LIBRARIES = re.compile(
-    "(XLA|JAX|FLAX|TORCH|PYTORCH|ATEN|TF|KERAS|MXNET|MX|OMP|GOMP|KMP|MKL"
+    "(XLA|JAX|FLAX|TORCH|PYTORCH|ATEN|TF(?!_CLI)|KERAS|MXNET|MX|OMP|GOMP|KMP|MKL"
     "|ONEDNN|DNNL|OPENBLAS|NPY|CUDA|NVIDIA|CC|CXX|CFLAGS|CXXFLAGS|LD|PYTHON)"
     "(_|$)"
 )
 # by which the libraries choose their code
 TOLD = re.compile("(sse4|avx|fma|f16c|amx|asimd|sve|bf16|i8mm)")
+# oneDNN is left as it is: tensorflow-cpu 2.21.0 ends with a segmentation
+# fault in bfloat16 where ONEDNN_MAX_CPU_ISA is below the processor
+ISAS = {
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "OPENBLAS_CORETYPE": "Haswell",
+    },
+    "sse4": {
+        "ATEN_CPU_CAPABILITY": "default",
+        "XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2",
+        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+        "OPENBLAS_CORETYPE": "Nehalem",
+    },
+}
 CPU = pathlib.Path("/proc/cpuinfo")
 
 
@@ -65,3 +83,18 @@ def sentence(found):
     text += f"{'core' if cores == 1 else 'cores'}: {sets}"
     given = " ".join(f"{n}={v}" for n, v in found["settings"].items())
     return f"{text}; {given or 'no library settings'}"
+
+
+def limit(isa):
+    """Of this process, and of those that it starts; "" is no limit.
+
+    XLA_FLAGS that are there stay in front. Raises ValueError for a word
+    that is not in ISAS.
+    """
+    if isa and isa not in ISAS:
+        known = ", ".join(ISAS)
+        raise ValueError(f"ISA expected one of {known}, got {isa!r}")
+    for name, value in ISAS.get(isa, {}).items():
+        if name == "XLA_FLAGS":
+            value = f"{os.environ.get(name, '')} {value}".strip()
+        os.environ[name] = value

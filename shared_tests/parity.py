@@ -7,7 +7,9 @@ Exit status 0 only if all four ran to the end and every row passed; 2 for
 a word that stands for nothing.
 
 --layer, --frameworks and --precision run a part (selection.py), which
-goes to build/parity-part/ and says everywhere that it is one.
+goes to build/parity-part/ and says everywhere that it is one. --isa
+limits the instruction sets of the libraries (machine.py); the results
+of such a run have a folder of their own.
 
 As many processes as there are cores compute at once. Each framework gets
 one; then those that are free help where most is left (run.py, --share).
@@ -45,7 +47,7 @@ from shared_tests.fixture_files import (
     check_manifest,
     read_manifest,
 )
-from shared_tests.machine import machine
+from shared_tests.machine import limit, machine
 from shared_tests.processes import Child, Ended, Silent, TooLong, module
 from shared_tests.report import html, print_report, succeeded
 from shared_tests.run import run_name, runs
@@ -586,14 +588,16 @@ def main():
     parser.add_argument("--output", type=pathlib.Path)
     for word in ("layer", "frameworks", "precision"):
         parser.add_argument(f"--{word}", default="")
+    parser.add_argument("--isa", default="")
     parser.add_argument("--fresh", action="store_true")
     args = parser.parse_args()
     try:
+        limit(args.isa)
         part = selection.part(
             args.layer, args.frameworks, args.precision
         )
         wanted = wanted_runs(part)
-    except selection.Unknown as error:
+    except (selection.Unknown, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     console = Console()
@@ -605,6 +609,7 @@ def main():
     )
     results = merge(frameworks, part)
     folder = "parity-part" if part.text else "parity"
+    folder += f"-{args.isa}" if args.isa else ""
     output = args.output or ROOT / "build" / folder
     write(output / "results.json", json.dumps(results, indent=1))
     write(output / "index.html", html(results))

@@ -30,6 +30,7 @@ def test_an_intel_processor(info, monkeypatch):
     info(INTEL)
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
     monkeypatch.setenv("ATENTION", "no library reads this")
+    monkeypatch.setenv("TF_CLI_CONFIG_FILE", "Terraform's")
     found = machine.machine()
     assert found["processor"] == "Some Processor 9"
     assert found["cores"] == 2
@@ -50,3 +51,26 @@ def test_an_arm_processor(info):
 def test_no_cpuinfo(info):
     shown = machine.sentence(machine.machine())
     assert "unknown instruction sets" in shown
+
+
+def test_a_limit_is_told_to_the_libraries(info, monkeypatch):
+    for name in machine.ISAS["avx2"]:
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=here")
+    machine.limit("avx2")
+    given = machine.settings()
+    assert given["ATEN_CPU_CAPABILITY"] == "avx2"
+    assert given["OPENBLAS_CORETYPE"] == "Haswell"
+    flags = "--xla_dump_to=here --xla_cpu_max_isa=AVX2"
+    assert given["XLA_FLAGS"] == flags
+
+
+def test_no_limit(info):
+    machine.limit("")
+    assert machine.settings() == {}
+
+
+def test_an_unknown_limit(info):
+    words = "ISA expected one of avx2, sse4, got 'avx9'"
+    with pytest.raises(ValueError, match=words):
+        machine.limit("avx9")
