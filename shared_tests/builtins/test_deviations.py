@@ -5,18 +5,21 @@ trick of the page that it explains, can go.
 """
 
 import importlib.util
+import os
 
 import numpy as np
 
 from shared_tests.cases import CASES
 from shared_tests.files import ROOT
 from shared_tests.fixture_files import read_fixture, read_manifest
+from shared_tests.machine import processor
 from shared_tests.verdict import judge
 
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
 
 def broadcast_gradient():
+    """jaxlib 0.10.2 cannot compile the sum for a processor without AVX."""
     import jax
     import jax.numpy as jnp
 
@@ -24,11 +27,24 @@ def broadcast_gradient():
     for dtype in (jnp.bfloat16, jnp.float16):
         upstream = jnp.asarray(rng.standard_normal((5, 200)), dtype)
         zeros = jnp.zeros((5, 200), dtype)
-        _, pull = jax.vjp(lambda bias, y=zeros: y + bias, zeros[0])
+        try:
+            _, pull = jax.vjp(lambda bias, y=zeros: y + bias, zeros[0])
+            found = pull(upstream)[0]
+        except jax.errors.JaxRuntimeError as error:
+            assert "Failed to materialize symbols" in str(error)
+            assert not uses_avx()
+            return "not compiled"
         exact = np.asarray(upstream).astype("f8").sum(axis=0)
         rounded = jnp.asarray(exact, dtype)
         assert (jnp.sum(upstream, axis=0) == rounded).all()
-        assert (pull(upstream)[0] != rounded).sum() > 50
+        assert (found != rounded).sum() > 50
+    return "rounded in between"
+
+
+def uses_avx():
+    """XLA, on this processor and as it is set."""
+    limited = "max_isa=SSE" in os.environ.get("XLA_FLAGS", "")
+    return "avx" in processor()[-1] and not limited
 
 
 def einsum_gradient():
@@ -237,16 +253,20 @@ def compiled_numpy():
 
 
 def empty_convolution():
+    """Only with oneDNN, which TensorFlow turns on for some processors."""
     import tensorflow as tf
+    from tensorflow.python.util import _pywrap_util_port as port
 
-    shapes = {}
+    shapes, mkldnn = {}, port.IsMklEnabled()
     for dtype in (tf.float32, tf.float64):
         x = tf.zeros((0, 7, 8, 2), dtype)
         kernel = tf.zeros((3, 3, 2, 5), dtype)
         y = tf.nn.conv2d(x, kernel, 1, "VALID")
         shapes[dtype] = tuple(y.shape)
-    assert shapes[tf.float32] == (0, 7, 8, 2)
-    assert shapes[tf.float64] == (0, 5, 6, 5)
+    wrong, right = (0, 7, 8, 2), (0, 5, 6, 5)
+    assert shapes[tf.float32] == (wrong if mkldnn else right)
+    assert shapes[tf.float64] == right
+    return f"oneDNN {'on' if mkldnn else 'off'}"
 
 
 DEVIATIONS = {
