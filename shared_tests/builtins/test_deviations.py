@@ -19,7 +19,7 @@ ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
 
 def broadcast_gradient():
-    """jaxlib 0.10.2 cannot compile the sum for a processor without AVX."""
+    """jaxlib 0.10.2 cannot compile y + bias for a processor without AVX."""
     import jax
     import jax.numpy as jnp
 
