@@ -19,6 +19,8 @@ import numbers
 
 import torch
 
+from pytorch_impl.transforms import transformed
+
 # endregion
 
 
@@ -29,9 +31,8 @@ def dtype_name(x):
 
 def has_numbers(x):
     """In compiled code an array stands for any numbers."""
-    stack = torch._C._functorch.peek_interpreter_stack()  # torch 2.13
     compiled = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    return stack is None and not compiled and not x.is_meta
+    return not (compiled or transformed() or x.is_meta)
 
 
 def check_input(

@@ -9,8 +9,7 @@ apply(rule, *inputs)    rule.apply, refused where the rule would be lost
     torch 2.13.0: torch.compile around torch.func.grad differentiates
     the forward pass by itself and leaves a backward pass written by
     hand out, without a word: what rounds would have gradient 0
-unseen(x)   are the numbers of x out of reach? On the meta device, and
-    while torch.compile or a transform of torch.func traces
+transformed()   is this inside of torch.func.grad, vmap or another?
 
 No forward mode (torch.func.jvp, jacfwd, hessian): torch.compile refuses
 a Function with a jvp. jacrev of jacrev gives a Hessian.
@@ -39,7 +38,6 @@ class Function(torch.autograd.Function):
 
 
 def transformed():
-    """Inside of torch.func.grad, vmap or another."""
     top = torch._C._functorch.peek_interpreter_stack()
     # None, if there is none; torch.compile does not see that it is None
     return isinstance(top, torch._C._functorch.CInterpreter)
@@ -53,11 +51,6 @@ def apply(rule, *inputs):
             "the two"
         )
     return rule.apply(*inputs)
-
-
-def unseen(x):
-    compiling = torch.compiler.is_compiling()
-    return compiling or transformed() or x.is_meta
 
 
 # endregion

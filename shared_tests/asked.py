@@ -13,10 +13,13 @@ adapter declares in UNSUPPORTED may, and has to, come as "unsupported".
 import ast
 import json
 
-from shared_tests.fixture_files import FixtureError, read_fixture
+from shared_tests.fixture_files import (
+    FixtureError,
+    asked_of,
+    read_fixture,
+)
 from shared_tests.kept import adapter_of, compiler
 
-CODES = ("quantize",)  # integers come out, which have no gradient
 # pages whose compiled form needs a C++ compiler on this machine
 BUILT = {"pytorch": ("*", "*", "compiled")}
 QUOTED = 200  # characters of what was wrong
@@ -24,29 +27,6 @@ NAMED = 3  # rows that are missing
 
 
 # region question
-def arrays(case, params):
-    """{array: kind}; params: the names of the layer's parameters."""
-    if case.training:
-        names = "loss", *params
-        return {f"trained.{name}": "trained" for name in names}
-    if case.layer in CODES:
-        return {"out.y": "integer"}
-    floats = [n for n, draw in case.inputs.items() if is_float(draw)]
-    found = {"out.y": "output"}
-    found |= {f"grad.{name}": "input_grad" for name in floats}
-    return found | {f"grad.{name}": "param_grad" for name in params}
-
-
-def is_float(draw):
-    return draw.allow is None and not draw.classes and not draw.whole
-
-
-def params_of(fixture):
-    """Their names: without one of them no adapter builds the layer."""
-    head = "param."
-    return [k.removeprefix(head) for k in fixture if k.startswith(head)]
-
-
 def question(wanted, manifest, fixtures):
     """{run: {array: (kind, elements)}}, elements of its reference."""
     known, found = {}, {}
@@ -56,7 +36,7 @@ def question(wanted, manifest, fixtures):
                 fixture = read_fixture(case, manifest, fixtures)
             except FixtureError:
                 fixture = {}  # the processes will say it
-            kinds = arrays(case, params_of(fixture))
+            kinds = asked_of(case, fixture)
             sizes = {n: fixture.get(f"ref.{n}") for n in kinds}
             known[case.id] = {
                 name: (kinds[name], 0 if ref is None else ref.size)

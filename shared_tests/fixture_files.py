@@ -31,6 +31,7 @@ MAKERS = ("budget.py", "make_fixtures.py")
 SCHEMA = 1
 PARTS = {"makers": dict, "cases": dict, "seed": int, "versions": dict}
 LOW = ("bfloat16", "float16")
+CODES = ("quantize",)  # integers come out, which have no gradient
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 IMPORTS = (ast.Import, ast.ImportFrom)
 REMEDY = "run `make fixtures`"
@@ -267,26 +268,46 @@ def unfit(case, arrays):
     return ""
 
 
-def judged_shapes(case, arrays):
-    """{array: shape} of all that a case is judged by: out.y and, where
-    it is no integer, the gradient of each float input and parameter."""
-    params = {
-        k.removeprefix("param."): a.shape
-        for k, a in arrays.items()
-        if k.startswith("param.")
-    }
+def asked_of(case, arrays):
+    """{array: kind} of all that a case is judged by: its output and,
+    where that is no integer, the gradient of every floating input and
+    of every parameter; of a training run the loss and the parameters.
+
+    arrays: the fixture, of which only the names of parameters count:
+        without one of them no adapter builds the layer
+    """
+    head = "param."
+    params = [
+        k.removeprefix(head) for k in arrays if k.startswith(head)
+    ]
     if case.training:
-        steps = arrays["in.x"].shape[:1]
-        shapes = {f"trained.{n}": steps + s for n, s in params.items()}
-        return shapes | {"trained.loss": steps}
-    y = arrays.get("ref.out.y", np.zeros(0))
-    if y.dtype.kind in "iub":
-        return {"out.y": y.shape}
-    floats = {
-        name: draw.shape
-        for name, draw in case.inputs.items()
-        if arrays[f"in.{name}"].dtype.kind == "f"
-    }
-    shapes = {f"grad.{n}": s for n, s in (floats | params).items()}
+        names = "loss", *params
+        return {f"trained.{name}": "trained" for name in names}
+    if case.layer in CODES:
+        return {"out.y": "integer"}
+    floats = [n for n, draw in case.inputs.items() if is_float(draw)]
+    found = {"out.y": "output"}
+    found |= {f"grad.{name}": "input_grad" for name in floats}
+    return found | {f"grad.{name}": "param_grad" for name in params}
+
+
+def is_float(draw):
+    return draw.allow is None and not draw.classes and not draw.whole
+
+
+def judged_shapes(case, arrays):
+    """{array: shape} of what is asked of a case."""
+    steps = arrays["in.x"].shape[:1] if case.training else ()
     # y has the shape of its cotangent, since that is what it receives
-    return shapes | {"out.y": arrays.get("cotangent.y", y).shape}
+    y = arrays.get("cotangent.y", arrays.get("ref.out.y", np.zeros(0)))
+    known = {"out.y": y.shape, "trained.loss": steps}
+
+    def shape(array):
+        name = array.split(".", 1)[1]
+        own = arrays.get(f"in.{name}", arrays.get(f"param.{name}"))
+        return steps + own.shape
+
+    return {
+        name: known[name] if name in known else shape(name)
+        for name in asked_of(case, arrays)
+    }

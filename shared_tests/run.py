@@ -26,12 +26,12 @@ import time
 
 import numpy as np
 
-from shared_tests import asked
 from shared_tests.cases import CASES
 from shared_tests.files import ROOT, sha256
 from shared_tests.fixture_files import (
     FIXTURES,
     FixtureError,
+    asked_of,
     check_manifest,
     read_fixture,
     read_manifest,
@@ -110,7 +110,7 @@ def judge_run(adapter, case, precision, mode, fixture):
     reference and an exception of the framework are verdicts too: nothing
     that goes wrong is left out, and no fixture makes it fewer.
     """
-    names = [*asked.arrays(case, asked.params_of(fixture))]
+    names = [*asked_of(case, fixture)]
     try:
         results = computed(adapter, case, precision, mode, fixture)
     except Exception as error:
@@ -147,7 +147,7 @@ def kind(case, array, kinds):
 def rows(framework, adapter, case, precision, mode, fixture):
     """The report's rows of one run; one an array."""
     references = group(fixture, "ref")
-    kinds = asked.arrays(case, asked.params_of(fixture))
+    kinds = asked_of(case, fixture)
     compiled = mode == "compiled"
     reason = adapter.unsupported(case.layer, precision, compiled)
     verdicts = {}

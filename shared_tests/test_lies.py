@@ -15,6 +15,7 @@ from shared_tests.cases import CASES
 from shared_tests.environments import FRAMEWORKS, TITLES
 from shared_tests.fixture_files import (
     FIXTURES,
+    asked_of,
     read_fixture,
     read_manifest,
 )
@@ -342,6 +343,6 @@ def test_a_fixture_that_lacks_something_asks_for_no_less(head, error):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_the_fixtures_hold_what_the_table_asks_for(case):
     fixture = read_fixture(case, read_manifest())
-    names = asked.arrays(case, asked.params_of(fixture))
+    names = asked_of(case, fixture)
     assert set(names) == set(run.group(fixture, "ref"))
     assert set(names) == set(run.group(fixture, "sigma"))

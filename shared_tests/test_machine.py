@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared_tests import machine
+from shared_tests import machine, parity
 
 ENVIRONMENTS = ("tools",)
 
@@ -65,12 +65,10 @@ def test_a_limit_is_told_to_the_libraries(info, monkeypatch):
     assert given["XLA_FLAGS"] == flags
 
 
-def test_no_limit(info):
-    machine.limit("")
-    assert machine.settings() == {}
-
-
-def test_an_unknown_limit(info):
-    words = "ISA expected one of avx2, sse4, got 'avx9'"
-    with pytest.raises(ValueError, match=words):
-        machine.limit("avx9")
+def test_an_unknown_limit(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["parity", "--isa", "avx9"])
+    with pytest.raises(SystemExit) as ended:
+        parity.main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "avx9" in said and "avx2" in said and "sse4" in said

@@ -29,7 +29,7 @@ def dtype_name(x):
 
 def has_numbers(x):
     """In compiled code an array stands for any numbers."""
-    return tf.executing_eagerly()
+    return hasattr(tf.convert_to_tensor(x), "numpy")
 
 
 def check_input(

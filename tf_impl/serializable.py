@@ -29,7 +29,6 @@ def serializable_layers():
 
 
 def serializable(cls):
-
     def new(cls, *args, **kwargs):
         return remember(cls, args, kwargs)
 
@@ -40,10 +39,7 @@ def serializable(cls):
     cls.compute_output_spec = keras.Operation.compute_output_spec
     cls.get_config = get_config
     cls.from_config = classmethod(from_config)
-    return register(cls)
-
-
-register = keras.saving.register_keras_serializable(package="tf_impl")
+    return keras.saving.register_keras_serializable("tf_impl")(cls)
 
 
 def remember(cls, args, kwargs):

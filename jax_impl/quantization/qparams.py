@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jax_impl.checks import check_input
+from jax_impl.checks import check_input, has_numbers
 from jax_impl.quantization.codes import code_range, rows
 
 # endregion
@@ -31,7 +31,7 @@ from jax_impl.quantization.codes import code_range, rows
 
 # region function
 def check_bounds(caller: str, bounds):
-    if isinstance(bounds, jax.core.Tracer):
+    if not has_numbers(bounds):
         return
     if np.isnan(np.asarray(bounds)).any():
         want, got = "a batch to be observed first", "none"
@@ -45,7 +45,7 @@ def check_batch(caller: str, x):
         want, got = "a batch that is not empty", tuple(x.shape)
         raise ValueError(f"{caller}: x expected {want}, got {got}")
     x = jax.lax.stop_gradient(x)
-    if isinstance(x, jax.core.Tracer):
+    if not has_numbers(x):
         return
     x = np.asarray(x)  # under jax.jit, jnp would trace it
     finite = np.isfinite(x)

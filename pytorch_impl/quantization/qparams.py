@@ -21,16 +21,15 @@ import math
 
 import torch
 
-from pytorch_impl.checks import check_input
+from pytorch_impl.checks import check_input, has_numbers
 from pytorch_impl.quantization.codes import code_range, rows
-from pytorch_impl.transforms import unseen
 
 # endregion
 
 
 # region function
 def check_bounds(caller: str, bounds):
-    if unseen(bounds):
+    if not has_numbers(bounds):
         return
     if torch.isnan(bounds).any():
         want, got = "a batch to be observed first", "none"
@@ -43,7 +42,7 @@ def check_batch(caller: str, x):
     if 0 in x.shape:
         want, got = "a batch that is not empty", tuple(x.shape)
         raise ValueError(f"{caller}: x expected {want}, got {got}")
-    if unseen(x):
+    if not has_numbers(x):
         return
     wrong = x.detach()[~torch.isfinite(x)]
     if len(wrong):

@@ -151,10 +151,8 @@ def is_check(node):
             name_of(call.func).startswith(("check_", "code_range"))
             or "super()" in ast.unparse(call.func)
         )
-    if isinstance(
-        node, ast.Call
-    ):  # whole() checks a size, and returns it
-        return name_of(node.func) == "whole"
+    if isinstance(node, ast.Call):
+        return name_of(node.func) == "whole"  # checks, and returns
     return isinstance(node, ast.JoinedStr)
 
 

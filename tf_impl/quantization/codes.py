@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tf_impl.checks import check_input, whole
+from tf_impl.checks import check_input, has_numbers, whole
 
 # endregion
 
@@ -68,7 +68,7 @@ def check_step(caller: str, step, shape, array: str = "scale"):
         raise ValueError(
             f"{caller}: {array} expected shape {shape}, got {got}"
         )
-    if not hasattr(step, "numpy"):  # inside a tf.function
+    if not has_numbers(step):
         return
     step = step.numpy()
     wrong = step[~((step > 0) & (step < math.inf))]

@@ -22,7 +22,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tf_impl.checks import check_input
+from tf_impl.checks import check_input, has_numbers
 from tf_impl.quantization.codes import code_range, rows
 
 # endregion
@@ -31,7 +31,7 @@ from tf_impl.quantization.codes import code_range, rows
 # region function
 def check_bounds(caller: str, bounds):
     bounds = tf.convert_to_tensor(bounds)
-    if not hasattr(bounds, "numpy"):  # inside a tf.function
+    if not has_numbers(bounds):
         return
     if np.isnan(bounds).any():
         want, got = "a batch to be observed first", "none"
@@ -45,7 +45,7 @@ def check_batch(caller: str, x):
         want, got = "a batch that is not empty", tuple(x.shape)
         raise ValueError(f"{caller}: x expected {want}, got {got}")
     x = tf.convert_to_tensor(x)
-    if not hasattr(x, "numpy"):  # inside a tf.function
+    if not has_numbers(x):
         return
     wrong = x.numpy()[~np.isfinite(x)]
     if len(wrong):
