@@ -8,7 +8,6 @@ short as those of the other frameworks. A layer then has
     the place of others. An array is kept as its shape and dtype: its
     numbers are state, which Keras saves with the weights
     a build that has nothing to do: the parameters are made before
-
 copy.deepcopy and pickle of a layer go the same way in Keras.
 """
 
@@ -18,6 +17,7 @@ import inspect
 import keras
 import tensorflow as tf
 
+register = keras.saving.register_keras_serializable(package="tf_impl")
 # endregion
 
 
@@ -39,7 +39,7 @@ def serializable(cls):
     cls.compute_output_spec = keras.Operation.compute_output_spec
     cls.get_config = get_config
     cls.from_config = classmethod(from_config)
-    return keras.saving.register_keras_serializable("tf_impl")(cls)
+    register(cls)
 
 
 def remember(cls, args, kwargs):
