@@ -108,8 +108,6 @@ class Column:
             return self.end(event)
         if word == "error":
             self.error = self.error or event["message"]
-        elif self.error:
-            return "done after error"
         else:
             self.finished = True
             self.doing = "done"
