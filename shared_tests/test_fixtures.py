@@ -281,6 +281,14 @@ def test_the_file_of_another_case(folder, renamed):
         read_fixture(LOW, read_manifest(folder), folder)
 
 
+def test_a_header_that_names_another_case(folder):
+    """Also where every array would fit."""
+    arrays = read_fixture(LOW, read_manifest(folder), folder)
+    forge(folder, LOW, arrays, "Linear-no_bias")
+    with refused(LOW.id, "got the file of Linear-no_bias"):
+        read_fixture(LOW, read_manifest(folder), folder)
+
+
 def test_an_array_of_another_shape(folder):
     """Reference and sigma alike, and both not as the parameter."""
     arrays = read_fixture(LOW, read_manifest(folder), folder)
