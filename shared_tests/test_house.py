@@ -33,7 +33,13 @@ def wings_of(path):
 def code(folder):
     found = HERE.glob("*.py") if folder == "." else None
     found = found or (HERE / folder).rglob("*.py")
-    return [p for p in found if not p.name.startswith("test_")]
+    return [p for p in found if not is_test(p)]
+
+
+def is_test(path):
+    """What a wing's conftest.py gives to its tests is part of them."""
+    shared = path.name == "conftest.py" and path.parent != HERE
+    return shared or path.name.startswith("test_")
 
 
 def test_the_wings_are_these():

@@ -203,6 +203,20 @@ RULES = {
 }
 
 
+def given(rule, adapter):
+    """(inputs, the other arguments by name), in float64."""
+    tensors = {
+        n: adapter.to_tensor(a, "float64")
+        if isinstance(a, np.ndarray)
+        else a
+        for n, a in (rule.inputs | rule.others).items()
+    }
+    return (
+        [tensors[n] for n in rule.inputs],
+        {n: tensors[n] for n in rule.others},
+    )
+
+
 def flat(arrays):
     return np.concatenate([np.ravel(a) for a in arrays])
 

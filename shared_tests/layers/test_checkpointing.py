@@ -9,7 +9,7 @@ import functools
 import numpy as np
 import pytest
 
-from shared_tests.layers.rules import RULES
+from shared_tests.layers.rules import RULES, given
 
 ENVIRONMENTS = ("jax", "tf")
 
@@ -17,19 +17,11 @@ ENVIRONMENTS = ("jax", "tf")
 @pytest.mark.parametrize("name", RULES)
 def test_computed_again(package, adapter, framework, name):
     rule = RULES[name]
-    fixed = {
-        n: adapter.to_tensor(a, "float64")
-        if isinstance(a, np.ndarray)
-        else a
-        for n, a in rule.others.items()
-    }
-    inputs = [
-        adapter.to_tensor(a, "float64") for a in rule.inputs.values()
-    ]
+    inputs, fixed = given(rule, adapter)
 
     def function(*arrays):
-        given = dict(zip(rule.inputs, arrays))
-        y = getattr(package, name)(**given, **fixed)
+        named = dict(zip(rule.inputs, arrays))
+        y = getattr(package, name)(**named, **fixed)
         return y * y
 
     run = functools.partial(gradients[framework], function, inputs)

@@ -1,7 +1,6 @@
 """PyTorch: every hand-written gradient under torch.func, torch.compile
 and activation checkpointing."""
 
-import numpy as np
 import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -9,7 +8,7 @@ from torch.utils.checkpoint import checkpoint
 import pytorch_impl
 from pytorch_impl import adapter
 from shared_tests import budget
-from shared_tests.layers.rules import RULES
+from shared_tests.layers.rules import RULES, given
 from shared_tests.verdict import judge
 
 ENVIRONMENTS = ("pytorch",)
@@ -20,20 +19,12 @@ EVERY = pytest.mark.parametrize("name", RULES)
 def made(name, copies=0):
     """The page's function, and its inputs; copies of them, each other."""
     rule = RULES[name]
-    fixed = {
-        n: adapter.to_tensor(a, "float64")
-        if isinstance(a, np.ndarray)
-        else a
-        for n, a in rule.others.items()
-    }
+    inputs, fixed = given(rule, adapter)
 
     def function(*inputs):
-        given = dict(zip(rule.inputs, inputs))
-        return getattr(pytorch_impl, name)(**given, **fixed)
+        named = dict(zip(rule.inputs, inputs))
+        return getattr(pytorch_impl, name)(**named, **fixed)
 
-    inputs = [
-        adapter.to_tensor(a, "float64") for a in rule.inputs.values()
-    ]
     if copies:
         growth = torch.linspace(1, 1.5, copies, dtype=torch.float64)
         inputs = [torch.stack([a * g for g in growth]) for a in inputs]

@@ -19,11 +19,25 @@ from shared_tests.layers.rules import (
     draw,
     first,
     flat,
+    given,
     parts,
     second,
 )
 
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
+
+
+def dot(grads, along):
+    return sum((g * c).sum() for g, c in zip(grads, along))
+
+
+def reverse_over_reverse(every, loss, arrays, along):
+    """every(function, arrays): its gradients in all of them."""
+
+    def slope(*arrays):
+        return dot(every(loss, arrays)(*arrays), along)
+
+    return every(slope, arrays)(*arrays)
 
 
 def pytorch_ways():
@@ -56,17 +70,10 @@ def pytorch_ways():
         (value + dot(slopes, along)).backward()
         return [a.grad - s.detach() for a, s in zip(arrays, slopes)]
 
-    def dot(grads, along):
-        return sum((g * c).sum() for g, c in zip(grads, along))
-
     def every(loss, arrays):
         return torch.func.grad(loss, tuple(range(len(arrays))))
 
-    def reverse(loss, arrays, along):
-        def slope(*arrays):
-            return dot(every(loss, arrays)(*arrays), along)
-
-        return every(slope, arrays)(*arrays)
+    reverse = functools.partial(reverse_over_reverse, every)
 
     def forward(loss, arrays, along):
         slopes = every(loss, arrays)
@@ -112,17 +119,10 @@ def jax_ways():
     import jax
     import jax.numpy as jnp
 
-    def dot(grads, along):
-        return sum((g * c).sum() for g, c in zip(grads, along))
-
     def every(loss, arrays):
         return jax.grad(loss, tuple(range(len(arrays))))
 
-    def reverse(loss, arrays, along):
-        def slope(*arrays):
-            return dot(every(loss, arrays)(*arrays), along)
-
-        return every(slope, arrays)(*arrays)
+    reverse = functools.partial(reverse_over_reverse, every)
 
     def forward(loss, arrays, along):
         slopes = every(loss, arrays)
@@ -309,12 +309,7 @@ def attempt(package, adapter, framework, name, way, square):
     """What that way gives, and the reference."""
     rule = RULES[name]
     function = getattr(package, name)
-    fixed = {
-        n: adapter.to_tensor(a, "float64")
-        if isinstance(a, np.ndarray)
-        else a
-        for n, a in rule.others.items()
-    }
+    tensors, fixed = given(rule, adapter)
 
     def loss(*arrays):
         y = function(**dict(zip(rule.inputs, arrays)), **fixed)
@@ -330,11 +325,9 @@ def attempt(package, adapter, framework, name, way, square):
     along = np.random.default_rng(7).normal(size=len(matrix))
     run, transposed = WAYS[framework]()[way]
     want = (matrix.T if transposed else matrix) @ along
-    given = [
-        [adapter.to_tensor(a, "float64") for a in group]
-        for group in (inputs, parts(along, inputs))
-    ]
-    got = [adapter.to_numpy(a) for a in run(loss, *given)]
+    along = parts(along, inputs)
+    along = [adapter.to_tensor(a, "float64") for a in along]
+    got = [adapter.to_numpy(a) for a in run(loss, tensors, along)]
     return flat(got), want
 
 

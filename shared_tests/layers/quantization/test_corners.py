@@ -1,51 +1,10 @@
 """Corners of the quantizers: NaN has a code, zeros have a start, and
 sums of whole numbers do not wrap."""
 
-import importlib
-
 import numpy as np
 import pytest
 
-from shared_tests.real_data.quantized_digits import to_array
-
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
-
-
-@pytest.fixture(scope="module")
-def page(framework):
-    """page(name): that page of quantization, as a module."""
-    home = f"{framework}_impl.quantization"
-    return lambda name: importlib.import_module(f"{home}.{name}")
-
-
-@pytest.fixture(scope="module")
-def tensor(adapter):
-    return lambda x, precision="float32": adapter.to_tensor(
-        np.asarray(x), precision
-    )
-
-
-@pytest.fixture(scope="module")
-def array(adapter):
-    return lambda x: to_array(adapter, x)
-
-
-@pytest.fixture(scope="module")
-def compiled(framework):
-    """compiled(function): the same, compiled; MXNet's is not."""
-    if framework == "pytorch":
-        import torch
-
-        return lambda f: torch.compile(f, fullgraph=True)
-    if framework == "jax":
-        import jax
-
-        return jax.jit
-    if framework == "tf":
-        import tensorflow as tf
-
-        return lambda f: tf.function(f, jit_compile=True)
-    return lambda f: f
 
 
 def test_codes_unless_told_otherwise(page):

@@ -5,7 +5,6 @@ bit. What a prepared layer computes is what the converted one computes in
 whole numbers, for 1,000 of 1,000 seeds, with equality and not a budget.
 """
 
-import importlib
 import inspect
 import warnings
 
@@ -17,8 +16,6 @@ from shared_tests.layers.quantization.formulas import (
     bounds,
     define,
 )
-from shared_tests.real_data.quantized_digits import to_array
-from shared_tests.side_by_side.pages import files
 
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
@@ -38,18 +35,6 @@ OPTIONS = [
     dict(weight_bits=8, input_bits=8, input_quantizer="lsq")
     | dict(weight_quantizer="lsq", input_signed=False),
 ]
-
-
-@pytest.fixture(scope="module")
-def page(framework):
-    """page(name): that page of the framework, as a module."""
-
-    def page(name):
-        inside = f"quantization/{name}.py" in files(framework)
-        home = f"{framework}_impl" + ".quantization" * inside
-        return importlib.import_module(f"{home}.{name}")
-
-    return page
 
 
 @pytest.fixture(scope="module")
@@ -79,36 +64,6 @@ def made(framework, adapter, page):
         return layer
 
     return made
-
-
-@pytest.fixture(scope="module")
-def tensor(adapter):
-    return lambda x, precision="float32": adapter.to_tensor(
-        x, precision
-    )
-
-
-@pytest.fixture(scope="module")
-def array(adapter):
-    return lambda x: to_array(adapter, x)
-
-
-@pytest.fixture(scope="module")
-def compiled(framework):
-    """compiled(layer): the same function, compiled; MXNet's is not."""
-    if framework == "pytorch":
-        import torch
-
-        return lambda layer: torch.compile(layer, fullgraph=True)
-    if framework == "jax":
-        import jax
-
-        return lambda layer: jax.jit(lambda x: layer(x))
-    if framework == "tf":
-        import tensorflow as tf
-
-        return lambda layer: tf.function(layer.call, jit_compile=True)
-    return lambda layer: layer
 
 
 @pytest.fixture(scope="module")
