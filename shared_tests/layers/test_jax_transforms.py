@@ -55,14 +55,14 @@ def made(name):
 def test_transformations(name):
     layer = made(name)
     y = np.asarray(layer(X))
-    assert np.allclose(jax.jit(lambda x: layer(x))(X), y)
-    assert np.allclose(jax.checkpoint(lambda x: layer(x))(X), y)
+    assert np.array_equal(jax.jit(lambda x: layer(x))(X), y)
+    assert np.array_equal(jax.checkpoint(lambda x: layer(x))(X), y)
     assert jax.eval_shape(lambda x: layer(x), X).shape == y.shape
     rows = jax.lax.map(lambda x: layer(x[None]), X)
     each = jnp.stack([layer(x[None]) for x in X])
-    assert np.allclose(rows, each)
-    assert np.allclose(jax.vmap(lambda x: layer(x[None]))(X), each)
-    assert np.allclose(layer(X), y)  # nothing has leaked into it
+    assert np.array_equal(rows, each)
+    assert np.array_equal(jax.vmap(lambda x: layer(x[None]))(X), each)
+    assert np.array_equal(layer(X), y)  # nothing has leaked into it
 
 
 @EVERY
@@ -84,7 +84,7 @@ def test_export_with_any_batch(name):
     for size in (1, 4):
         got = jax.tree.leaves(exported.call(state, X[:size]))
         want = jax.tree.leaves(slope(state, X[:size]))
-        assert all(map(np.allclose, got, want))
+        assert all(map(np.array_equal, got, want))
 
 
 @EVERY
@@ -111,10 +111,10 @@ def test_a_range_that_moves():
 
     _, state = step(state, 2 * X)
     moved = nnx.merge(graph, state).input_quantizer.observer.bounds
-    assert np.allclose(
+    assert np.array_equal(
         moved[...], layer.input_quantizer.observer.bounds[...]
     )
-    assert not np.allclose(
+    assert not np.array_equal(
         moved[...], twin.input_quantizer.observer.bounds[...]
     )
     nnx.remat(lambda layer, x: layer(x))(layer, X)

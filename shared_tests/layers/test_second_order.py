@@ -346,6 +346,8 @@ def test_right_or_refused(package, adapter, framework, name, square):
             assert re.search(words, str(error)), way
         else:
             assert want.any() == got.any(), way
+            # another formula, in float64: a rule that is wrong is off by
+            # its own size, so this bound decides nothing
             assert np.allclose(got, want), way
 
 
