@@ -37,9 +37,12 @@ from pytorch_impl.parameters import list_parameters, named_parameters
 
 
 # region tables
-# compiled graphs stay in the ignored build folder
+# compiled graphs stay in the ignored build folder, by instruction set,
+# which torch 2.13 leaves out of their key: compiled_for_another in
+# docs/deviations.md
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-CACHE = str(ROOT / "build" / "torchinductor")
+WIDTH = torch.backends.cpu.get_cpu_capability()
+CACHE = str(ROOT / "build" / "torchinductor" / WIDTH)
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", CACHE)
 
 PRECISIONS = {
