@@ -332,7 +332,9 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize("deviation", DEVIATIONS[here], ids=names)
 
 
-def test_it_is_still_so(deviation, package, monkeypatch, record_property):
+def test_it_is_still_so(
+    deviation, package, monkeypatch, record_property
+):
     """What depends on the processor is returned, and recorded."""
     asked = inspect.signature(deviation).parameters
     found = deviation(monkeypatch) if asked else deviation()
