@@ -214,15 +214,15 @@ def write_gradients(function, dys, dxs, requests):
             continue
         if grad is None:
             grad = np.zeros_like(dx)
-        where = f"{name}, input {i}"
+        what = f"{name}, input {i}"
         if grad.shape != dx.shape:
             want, got = dx.shape, grad.shape
             raise ValueError(
-                f"{where}: expected shape {want}, got {got}"
+                f"{what}: expected shape {want}, got {got}"
             )
         want, got = numpy.dtype(dx.dtype), numpy.dtype(grad.dtype)
         if want != got:
-            raise TypeError(f"{where}: expected {want}, got {got}")
+            raise TypeError(f"{what}: expected {want}, got {got}")
         dx[()] = dx + grad if request == ADD else grad
 
 

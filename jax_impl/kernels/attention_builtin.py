@@ -76,13 +76,11 @@ def builtin(by, q, k, v, attn_mask=None, causal=False, scale=None):
 def attention_builtin(
     q, k, v, attn_mask=None, causal=False, scale=None
 ):
-    where, narrow = (
-        "attention_builtin",
-        ["float32", "float16", "bfloat16"],
-    )
-    check_attention(where, q, k, v, attn_mask)
-    check_input(where, q, "B H N D", narrow, "q")
-    check_input(where, v, "B G M D", array="v", D=q.shape[3])
+    caller = "attention_builtin"
+    narrow = ["float32", "float16", "bfloat16"]
+    check_attention(caller, q, k, v, attn_mask)
+    check_input(caller, q, "B H N D", narrow, "q")
+    check_input(caller, v, "B G M D", array="v", D=q.shape[3])
     by = implementation(q, k, v, attn_mask, causal)
     y = builtin(by, q, k, v, attn_mask, causal, scale)
     if attn_mask is None:

@@ -99,10 +99,10 @@ def attention_pallas(
     block_size=None,
     interpret=None,
 ):
-    where = "attention_pallas"
-    check_attention(where, q, k, v, attn_mask)
-    check_input(where, v, "B G M D", array="v", D=q.shape[3])
-    tile, step = check_block(where, q, block_size)
+    caller = "attention_pallas"
+    check_attention(caller, q, k, v, attn_mask)
+    check_input(caller, v, "B G M D", array="v", D=q.shape[3])
+    tile, step = check_block(caller, q, block_size)
     if interpret is None:
         interpret = jax.default_backend() != "gpu"
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else float(scale)

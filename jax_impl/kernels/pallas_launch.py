@@ -36,17 +36,17 @@ class Tiles(NamedTuple):
     interpret: bool
 
 
-def check_block(where, q, block_size):
+def check_block(caller, q, block_size):
     """(tile, step) by block_size, or what fits into registers."""
-    check_input(where, q, "B H N D", NARROW, "q")
+    check_input(caller, q, "B H N D", NARROW, "q")
     if block_size is None:
         row = row_width(q) * q.dtype.itemsize**2
         block_size = max(16, min(128, 65536 // row))
-    block_size = whole(f"{where}: block_size", block_size, 16)
+    block_size = whole(f"{caller}: block_size", block_size, 16)
     if block_size & (block_size - 1):
         want = "a power of two"
         raise ValueError(
-            f"{where}: block_size expected {want}, got {block_size}"
+            f"{caller}: block_size expected {want}, got {block_size}"
         )
     return block_size, max(16, block_size // 2)
 

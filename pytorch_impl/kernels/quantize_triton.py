@@ -85,19 +85,19 @@ def codes(x, scale, zero_point, qmin, qmax, axis):
         return plain_codes(x, scale, zero_point, qmin, qmax, axis)
     x, tiles = readable(x), tiles_of(x, axis)
     y = x.new_empty(x.shape, dtype=torch.int32)
-    pair = scale.contiguous(), zero_point.contiguous()
+    qparams = scale.contiguous(), zero_point.contiguous()
     rest = tiles.steps | dict(QMIN=qmin, QMAX=qmax)
-    start(quantize_kernel, tiles, x, *pair, y, **rest)
+    start(quantize_kernel, tiles, x, *qparams, y, **rest)
     return y
 
 
-def prepared(where, x, scale, zero_point, axis):
-    check_tiled(where, x, scale, axis, "scale")
-    check_input(where, zero_point, "...", ["int32"], "zero_point")
+def prepared(caller, x, scale, zero_point, axis):
+    check_tiled(caller, x, scale, axis, "scale")
+    check_input(caller, zero_point, "...", ["int32"], "zero_point")
     if zero_point.shape != scale.shape:
         want, got = tuple(scale.shape), tuple(zero_point.shape)
         raise ValueError(
-            f"{where}: zero_point expected shape {want}, got {got}"
+            f"{caller}: zero_point expected shape {want}, got {got}"
         )
     return x, scale, zero_point
 

@@ -82,11 +82,11 @@ def tiles_of(x, axis=None):
     return Tiles(*sizes, TILE // block_k, block_k)
 
 
-def check_tiled(where: str, x, step, axis, array: str):
+def check_tiled(caller: str, x, step, axis, array: str):
     only = ("float32", "float16", "bfloat16")
-    check_input(where, x, "...", only)
-    check_input(where, step, "...", ["float32"], array)
-    check_step(where, step, check_axis(where, x, axis), array)
+    check_input(caller, x, "...", only)
+    check_input(caller, step, "...", ["float32"], array)
+    check_step(caller, step, check_axis(caller, x, axis), array)
 
 
 def readable(x):
