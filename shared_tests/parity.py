@@ -150,7 +150,8 @@ class Column:
         run = event["run"]
         if run not in self.started - self.ended.keys():
             return "the end of no run"
-        self.ended[run] = event["seconds"]
+        # a new one: the thread of another column may be in the old one
+        self.ended = self.ended | {run: event["seconds"]}
 
     def status(self):
         ran = self.finished and not self.error

@@ -251,6 +251,22 @@ def play(tmp_path, *events, end="", stall=20):
     return column
 
 
+def test_a_run_ends_while_another_thread_looks(tmp_path):
+    question = dict.fromkeys(
+        f"Linear-basic.{p}.eager" for p in ("float64", "float32")
+    )
+    column = Column("mxnet", question, ())
+    column.take(dict(HELLO))
+    for run in question:
+        column.take(START | {"precision": run.split(".")[1]})
+    first, second = question
+    column.take({"event": "end", "run": first, "seconds": 1.0})
+    looking = iter(column.ended.items())
+    column.take({"event": "end", "run": second, "seconds": 2.0})
+    assert [*looking] == [(first, 1.0)]
+    assert set(column.ended) == set(question)
+
+
 def test_a_run_to_the_end(tmp_path):
     column = play(tmp_path, HELLO, START, ROW, DONE)
     assert column.status()["status"] == "ran"
