@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from shared_tests.cases import CASES
-from shared_tests.files import sha256
+from shared_tests.files import NotWritten, sha256
 from shared_tests.verdict import sigma_error
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -73,11 +73,23 @@ def write_fixtures(arrays, seed, versions, folder=FIXTURES, keep=()):
 
     keep: {case id: its entry} of the files there that stay, to the byte
     Everything is written beside the folder first, so that a crash leaves
-    the last good state; see recover().
+    the last good state; see recover(). Raises: NotWritten
     """
     folder = pathlib.Path(folder)
-    fresh, old = aside(folder, "new"), aside(folder, "old")
+    fresh = aside(folder, "new")
     shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        write_beside(folder, fresh, arrays, seed, versions, keep)
+        replace(folder, fresh)
+    except OSError as error:
+        raise NotWritten(folder, error) from None
+    finally:
+        recover(folder)
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def write_beside(folder, fresh, arrays, seed, versions, keep):
+    """The new folder, whole."""
     fresh.mkdir(parents=True)
     digests = {c.id: case_digest(c) for c in CASES if not c.like}
     manifest = {
@@ -102,6 +114,10 @@ def write_fixtures(arrays, seed, versions, folder=FIXTURES, keep=()):
         manifest["cases"][name] = entry
     text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
     (fresh / "manifest.json").write_text(text)
+
+
+def replace(folder, fresh):
+    old = aside(folder, "old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)

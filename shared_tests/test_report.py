@@ -260,8 +260,8 @@ def test_a_run_to_the_end(tmp_path):
 @pytest.mark.parametrize(
     "end, words",
     [
-        ("os.kill(os.getpid(), 9)", "stopped by SIGKILL"),
-        ("os.kill(os.getpid(), 8)", "stopped by SIGFPE"),
+        ("os.kill(os.getpid(), 9)", "stopped by signal SIGKILL (as"),
+        ("os.kill(os.getpid(), 8)", "stopped by signal SIGFPE while"),
         ("sys.exit('out of memory')", "exit status 1: out of memory"),
         ("", "exit status 0"),
         ('sys.stdout.write(\'{"event": "do\')', "exit status 0"),

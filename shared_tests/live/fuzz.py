@@ -14,7 +14,6 @@ cases, since JAX needs a second for each new shape.
 
 import argparse
 import contextlib
-import json
 import pathlib
 import sys
 import tempfile
@@ -30,7 +29,7 @@ from rich.console import Console
 
 from pytorch_impl import adapter
 from shared_tests.environments import FRAMEWORKS
-from shared_tests.files import ROOT, sha256, write
+from shared_tests.files import ROOT, append, sha256, write
 from shared_tests.live.client import Request, Worker, ask_all
 from shared_tests.live.judging import examine, known
 from shared_tests.live.planted import FAULTS, plant
@@ -206,8 +205,7 @@ def save_case(request, findings, folder):
     write(folder / "corpus" / name, data)
     line = {"case": name} | message
     line["findings"] = [finding._asdict() for finding in findings]
-    with open(folder / "findings.jsonl", "a") as file:
-        file.write(json.dumps(line) + "\n")
+    append(folder / "findings.jsonl", line)
 
 
 def load_case(path):
@@ -272,7 +270,7 @@ class Wrong(Exception):
 class Run:
     """What a run has seen so far."""
 
-    def __init__(self, workers, deadline, console, folder=BUILD):
+    def __init__(self, workers, deadline, console, folder):
         self.workers, self.console = workers, console
         self.folder = folder
         self.deadline, self.begin = deadline, time.monotonic()
@@ -396,7 +394,7 @@ def find_fault(
     return min(hits(), default=None)
 
 
-def start(minutes, console, roots, folder=BUILD):
+def start(minutes, console, roots, folder):
     """The workers, started and warm; then the clock runs."""
     workers = [Worker(*each) for each in roots.items()]
     x = {"x": np.ones(2, np.float32)}
@@ -438,17 +436,17 @@ def main():
         )
         console.print(f"{args.fault}: {word}")
         return 0 if seconds else 1
-    run = start(args.minutes, console, {fw: ROOT for fw in FRAMEWORKS})
+    roots = {fw: ROOT for fw in FRAMEWORKS}
+    run = start(args.minutes, console, roots, BUILD)
     try:
         fuzz(run, layers, number)
-    except KeyboardInterrupt:
-        console.print("stopped")
     finally:
         stop(run)
-    console.print(run.status())
-    console.print(
-        f"{run.judged} elements judged, {run.left_out} left to the range"
-    )
+        console.print(run.status())
+        console.print(
+            f"{run.judged} elements judged,"
+            f" {run.left_out} left to the range"
+        )
     return 1 if run.seen else 0
 
 

@@ -1,6 +1,7 @@
 """Live fuzzing finds what is planted, and nothing in what is right."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 from pytorch_impl import adapter
 from pytorch_impl.quantization import quantizers
 from shared_tests import draws
+from shared_tests.environments import FRAMEWORKS
 from shared_tests.files import ROOT
 from shared_tests.live import fuzz, judging, planted, ranges
 from shared_tests.live.client import Request
@@ -115,6 +117,38 @@ def test_the_corpus_keeps_a_case(tmp_path):
     back = fuzz.load_case(path)
     assert back.inputs["x"].tobytes() == X.tobytes()
     assert back[:2] == case[:2] and back[5:] == case[5:]
+
+
+class Idle:
+    """A worker that only starts and stops."""
+
+    def __init__(self, framework, root):
+        self.framework, self.stopped = framework, False
+
+    def stop(self):
+        self.stopped = True
+
+
+def test_an_interrupted_run_says_how_far_it_was(
+    monkeypatch, tmp_path, capsys
+):
+    """Its workers stop; command.py says the rest."""
+    started = []
+
+    def interrupted(request, workers):
+        started.extend(workers)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fuzz, "Worker", Idle)
+    monkeypatch.setattr(fuzz, "ask_all", lambda *_: None)
+    monkeypatch.setattr(fuzz, "examine", interrupted)
+    monkeypatch.setattr(fuzz, "BUILD", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["make fuzz", "--seed", "1"])
+    with pytest.raises(KeyboardInterrupt):
+        fuzz.main()
+    assert [w.framework for w in started] == [*FRAMEWORKS]
+    assert all(worker.stopped for worker in started)
+    assert "0 cases" in capsys.readouterr().out
 
 
 def test_each_kind_of_finding():
