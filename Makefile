@@ -12,6 +12,7 @@ TOOLS := .venv/tools/bin/python
 TOOL := $(TOOLS) -m shared_tests.command
 IN_PYTORCH := .venv/pytorch/bin/python -m shared_tests.command
 LOGS := build/logs
+EXPLAIN := sh shared_tests/environments.sh
 
 # What `make compare`, `make check` and `make show` are asked for, and of
 # what `make parity` and `make test-all` run only a part. FRESH=1: without
@@ -144,8 +145,7 @@ $(STAMPS): .venv/%/.stamp: | $(UV)
 	@{ $(UV) venv -q --python 3.11 .venv/$* && \
 	   $(UV) pip install -q --python .venv/$* -r $(filter %.txt,$^) && \
 	   touch $@ ; } > $(LOGS)/env-$*.log 2>&1 || { \
-	     cat $(LOGS)/env-$*.log; \
-	     echo ".venv/$* could not be built on $$(uname -sm): the four frameworks need Linux x86-64 and Python 3.11 (MXNet 1.9.1 has no other wheel); install python3.11, or use a Linux x86-64 container, and run make again."; \
+	     $(EXPLAIN) $(LOGS)/env-$*.log ".venv/$* could not be built" $(filter %.txt,$^); \
 	     exit 1; }
 
 .venv/uv/bin/uv:
@@ -153,6 +153,5 @@ $(STAMPS): .venv/%/.stamp: | $(UV)
 	@mkdir -p $(LOGS)
 	@echo "installing uv"
 	@$(PYTHON3) -m pip install -q --disable-pip-version-check --upgrade --target .venv/uv uv==0.13.8 > $(LOGS)/uv.log 2>&1 || { \
-	     cat $(LOGS)/uv.log; \
-	     echo "uv could not be installed: $(PYTHON3) needs pip and a package index; install pip (or uv itself), then run make again."; \
+	     $(EXPLAIN) $(LOGS)/uv.log "uv could not be installed by $(PYTHON3)"; \
 	     exit 1; }
