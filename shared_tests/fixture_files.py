@@ -148,8 +148,8 @@ def read_manifest(folder=FIXTURES):
                 manifest[part], kind
             ):
                 raise TypeError(f"{part!r} is no {kind.__name__}")
-    except FileNotFoundError:
-        raise FixtureError(f"{path} is missing: {REMEDY}") from None
+    except OSError as error:
+        raise unreadable(path, error) from None
     except (ValueError, KeyError, TypeError) as error:
         text = f"{path} is damaged ({error}): {REMEDY}"
         raise FixtureError(text) from None
@@ -159,6 +159,13 @@ def read_manifest(folder=FIXTURES):
         )
         raise FixtureError(text)
     return manifest
+
+
+def unreadable(path, error):
+    if isinstance(error, FileNotFoundError):
+        return FixtureError(f"{path} is missing: {REMEDY}")
+    text = f"{path} could not be read: {error.strerror}"
+    return FixtureError(text)
 
 
 def check_manifest(manifest):
@@ -184,10 +191,14 @@ def check_manifest(manifest):
 def entry(manifest, name, key):
     """What the manifest says of one case's `row` or file (`sha256`)."""
     try:
-        return manifest["cases"][name][key]
+        found = manifest["cases"][name][key]
     except (KeyError, TypeError):
         text = f"manifest.json has no {key!r} of {name}: {REMEDY}"
         raise FixtureError(text) from None
+    if not isinstance(found, str):
+        text = f"manifest.json: {key!r} of {name} expected a SHA-256"
+        raise FixtureError(f"{text}, got {found!r}: {REMEDY}")
+    return found
 
 
 def read_fixture(case, manifest, folder=FIXTURES):
@@ -204,8 +215,8 @@ def read_arrays(case, manifest, folder=FIXTURES):
     path = pathlib.Path(folder) / f"{case.fixture}.safetensors"
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
-        raise FixtureError(f"{path} is missing: {REMEDY}") from None
+    except OSError as error:
+        raise unreadable(path, error) from None
     expected = entry(manifest, case.fixture, "sha256")
     got = sha256(data)
     if got != expected:

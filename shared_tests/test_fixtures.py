@@ -344,6 +344,28 @@ def test_a_manifest_without_a_digest(folder, key):
         read_fixture(CASE, read_manifest(folder), folder)
 
 
+@pytest.mark.parametrize("key", ["row", "sha256"])
+@pytest.mark.parametrize("value", [5, None, ["a"], {}])
+def test_a_digest_that_is_none(folder, key, value):
+    manifest = entries(folder)
+    manifest["cases"][CASE.id][key] = value
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with refused(f"{key}.* of {CASE.id} expected a SHA-256, got"):
+        check_manifest(read_manifest(folder))
+        read_fixture(CASE, read_manifest(folder), folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["manifest.json", f"{CASE.id}.safetensors"]
+)
+def test_a_file_that_cannot_be_read(folder, name):
+    """A folder in its place; root reads whatever it may not."""
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with refused(f"{name} could not be read: Is a directory"):
+        read_fixture(CASE, read_manifest(folder), folder)
+
+
 def test_some_are_made_again_the_others_stay(folder):
     """To the byte: nothing else has to be looked at again."""
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
