@@ -8,7 +8,11 @@ COMPARED := $(filter-out .venv/triton/.stamp,$(STAMPS))
 PYTHON3 := $(shell command -v python3.11 || command -v python3)
 UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 TOOLS := .venv/tools/bin/python
+# what may be interrupted: one door for all of them
+TOOL := $(TOOLS) -m shared_tests.command
+IN_PYTORCH := .venv/pytorch/bin/python -m shared_tests.command
 LOGS := build/logs
+EXPLAIN := sh shared_tests/environments.sh
 
 # What `make compare`, `make check` and `make show` are asked for, and of
 # what `make parity` and `make test-all` run only a part. FRESH=1: without
@@ -57,10 +61,10 @@ help: ## this text
 	@echo "  make test-pytorch, -jax, -tf, -mxnet, -triton, -tools   the tests of one"
 
 parity: environments ## compare the four frameworks; writes build/parity/
-	@$(TOOLS) -m shared_tests.parity --layer "$(LAYER)" --frameworks "$(FRAMEWORKS)" --precision "$(PRECISION)" --isa "$(ISA)" $(if $(FRESH),--fresh)
+	@$(TOOL) parity --layer "$(LAYER)" --frameworks "$(FRAMEWORKS)" --precision "$(PRECISION)" --isa "$(ISA)" $(if $(FRESH),--fresh)
 
 test-all: environments kernels lint ## every test in every environment, one table
-	@$(TOOLS) -m shared_tests.run_tests --layer "$(LAYER)" --frameworks "$(FRAMEWORKS)"
+	@$(TOOL) test-all --layer "$(LAYER)" --frameworks "$(FRAMEWORKS)"
 
 compare: .venv/tools/.stamp ## pages side by side: LAYER=linear FRAMEWORKS=pytorch,jax
 	@$(TOOLS) -m shared_tests.side_by_side.compare compare "$(LAYER)" "$(or $(FRAMEWORKS),pytorch$(comma)jax)"
@@ -72,34 +76,34 @@ alignment: .venv/tools/.stamp ## how many lines of the pages are equal
 	@$(TOOLS) -m shared_tests.side_by_side.compare alignment
 
 memory: environments ## peak memory of attention, in 15 minutes
-	@$(TOOLS) -m shared_tests.performance.memory
+	@$(TOOL) memory
 
 ledger: environments ## measure the frameworks' own quantizers; docs/deviations.md
-	@$(TOOLS) -m shared_tests.builtins.make_ledger
+	@$(TOOL) ledger
 
 digits: environments ## train digits with 8 to 2 bits; docs/quantization.md
-	@$(TOOLS) -m shared_tests.real_data.quantized_digits
+	@$(TOOL) digits
 
 fuzz: environments ## random cases for the four: MINUTES=10 SEED=1
-	@.venv/pytorch/bin/python -m shared_tests.live.fuzz --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)")
+	@$(IN_PYTORCH) fuzz --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)")
 
 check: environments ## rounding or a bug in your port: LAYER=docs/check/jax_port.py
-	@.venv/pytorch/bin/python -m shared_tests.live.check "$(LAYER)"
+	@$(IN_PYTORCH) check "$(LAYER)"
 
 bench-gpu: ## test and time the GPU kernels: PYTHON= one with torch for CUDA
 	@$(PYTHON) -m shared_tests.performance.bench_gpu
 
 mutants: environments ## seeded faults, which must fail; docs/mutants.md
-	@$(TOOLS) -m shared_tests.trials.mutants
+	@$(TOOL) mutants
 
 false-alarms: environments ## fresh cases, all right: who is outside? MINUTES=10
-	@.venv/pytorch/bin/python -m shared_tests.trials.false_alarms --minutes "$(MINUTES)"
+	@$(IN_PYTORCH) false-alarms --minutes "$(MINUTES)"
 
 error-budgets: environments ## the usual criteria beside ours; docs/error-budgets.md
-	@$(TOOLS) -m shared_tests.trials.error_budgets
+	@$(TOOL) error-budgets
 
 power: .venv/tools/.stamp ## how small a fault each case sees; docs/power.md
-	@$(TOOLS) -m shared_tests.power
+	@$(TOOL) power
 
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .
@@ -110,10 +114,10 @@ format: .venv/tools/.stamp ## let ruff format everything
 	@.venv/tools/bin/ruff format --no-cache .
 
 fixtures: .venv/pytorch/.stamp ## recompute references and budgets; CASE=A,B: of these
-	@.venv/pytorch/bin/python -m shared_tests.renew_fixtures --cases "$(CASE)"
+	@$(IN_PYTORCH) fixtures --cases "$(CASE)"
 
 fixtures-check: .venv/pytorch/.stamp ## are the committed fixtures up to date?
-	@.venv/pytorch/bin/python -m shared_tests.renew_fixtures --check --cases "$(CASE)"
+	@$(IN_PYTORCH) fixtures-check --check --cases "$(CASE)"
 
 $(ENVIRONMENTS:%=test-%): test-%: .venv/%/.stamp
 	@.venv/$*/bin/python -m pytest --framework=$* shared_tests
@@ -141,8 +145,7 @@ $(STAMPS): .venv/%/.stamp: | $(UV)
 	@{ $(UV) venv -q --python 3.11 .venv/$* && \
 	   $(UV) pip install -q --python .venv/$* -r $(filter %.txt,$^) && \
 	   touch $@ ; } > $(LOGS)/env-$*.log 2>&1 || { \
-	     cat $(LOGS)/env-$*.log; \
-	     echo ".venv/$* could not be built on $$(uname -sm): the four frameworks need Linux x86-64 and Python 3.11 (MXNet 1.9.1 has no other wheel); install python3.11, or use a Linux x86-64 container, and run make again."; \
+	     $(EXPLAIN) $(LOGS)/env-$*.log ".venv/$* could not be built" $(filter %.txt,$^); \
 	     exit 1; }
 
 .venv/uv/bin/uv:
@@ -150,6 +153,5 @@ $(STAMPS): .venv/%/.stamp: | $(UV)
 	@mkdir -p $(LOGS)
 	@echo "installing uv"
 	@$(PYTHON3) -m pip install -q --disable-pip-version-check --upgrade --target .venv/uv uv==0.13.8 > $(LOGS)/uv.log 2>&1 || { \
-	     cat $(LOGS)/uv.log; \
-	     echo "uv could not be installed: $(PYTHON3) needs pip and a package index; install pip (or uv itself), then run make again."; \
+	     $(EXPLAIN) $(LOGS)/uv.log "uv could not be installed by $(PYTHON3)"; \
 	     exit 1; }

@@ -11,6 +11,7 @@ import inspect
 import json
 import os
 import pathlib
+import time
 
 import pytest
 
@@ -43,6 +44,26 @@ def pytest_ignore_collect(collection_path, config):
         here = config.getoption("--framework")
         return here not in environments_of(collection_path)
     return None
+
+
+@pytest.fixture(scope="session")
+def gone():
+    """gone(pid): it ends within that many seconds, or waits for its
+    parent to look."""
+
+    def gone(pid, seconds=60):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                with open(f"/proc/{pid}/stat") as file:
+                    if file.read().rpartition(")")[2].split()[0] == "Z":
+                        return True
+            except (FileNotFoundError, ProcessLookupError):
+                return True
+            time.sleep(0.05)
+        return False
+
+    return gone
 
 
 @pytest.fixture(scope="session")

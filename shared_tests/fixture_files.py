@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from shared_tests.cases import CASES
-from shared_tests.files import sha256
+from shared_tests.files import NotWritten, sha256
 from shared_tests.verdict import sigma_error
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -73,11 +73,23 @@ def write_fixtures(arrays, seed, versions, folder=FIXTURES, keep=()):
 
     keep: {case id: its entry} of the files there that stay, to the byte
     Everything is written beside the folder first, so that a crash leaves
-    the last good state; see recover().
+    the last good state; see recover(). Raises: NotWritten
     """
     folder = pathlib.Path(folder)
-    fresh, old = aside(folder, "new"), aside(folder, "old")
+    fresh = aside(folder, "new")
     shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        write_beside(folder, fresh, arrays, seed, versions, keep)
+        replace(folder, fresh)
+    except OSError as error:
+        raise NotWritten(folder, error) from None
+    finally:
+        recover(folder)
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def write_beside(folder, fresh, arrays, seed, versions, keep):
+    """The new folder, whole."""
     fresh.mkdir(parents=True)
     digests = {c.id: case_digest(c) for c in CASES if not c.like}
     manifest = {
@@ -102,6 +114,10 @@ def write_fixtures(arrays, seed, versions, folder=FIXTURES, keep=()):
         manifest["cases"][name] = entry
     text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
     (fresh / "manifest.json").write_text(text)
+
+
+def replace(folder, fresh):
+    old = aside(folder, "old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
@@ -132,8 +148,8 @@ def read_manifest(folder=FIXTURES):
                 manifest[part], kind
             ):
                 raise TypeError(f"{part!r} is no {kind.__name__}")
-    except FileNotFoundError:
-        raise FixtureError(f"{path} is missing: {REMEDY}") from None
+    except OSError as error:
+        raise unreadable(path, error) from None
     except (ValueError, KeyError, TypeError) as error:
         text = f"{path} is damaged ({error}): {REMEDY}"
         raise FixtureError(text) from None
@@ -143,6 +159,13 @@ def read_manifest(folder=FIXTURES):
         )
         raise FixtureError(text)
     return manifest
+
+
+def unreadable(path, error):
+    if isinstance(error, FileNotFoundError):
+        return FixtureError(f"{path} is missing: {REMEDY}")
+    text = f"{path} could not be read: {error.strerror}"
+    return FixtureError(text)
 
 
 def check_manifest(manifest):
@@ -168,10 +191,14 @@ def check_manifest(manifest):
 def entry(manifest, name, key):
     """What the manifest says of one case's `row` or file (`sha256`)."""
     try:
-        return manifest["cases"][name][key]
+        found = manifest["cases"][name][key]
     except (KeyError, TypeError):
         text = f"manifest.json has no {key!r} of {name}: {REMEDY}"
         raise FixtureError(text) from None
+    if not isinstance(found, str):
+        text = f"manifest.json: {key!r} of {name} expected a SHA-256"
+        raise FixtureError(f"{text}, got {found!r}: {REMEDY}")
+    return found
 
 
 def read_fixture(case, manifest, folder=FIXTURES):
@@ -188,8 +215,8 @@ def read_arrays(case, manifest, folder=FIXTURES):
     path = pathlib.Path(folder) / f"{case.fixture}.safetensors"
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
-        raise FixtureError(f"{path} is missing: {REMEDY}") from None
+    except OSError as error:
+        raise unreadable(path, error) from None
     expected = entry(manifest, case.fixture, "sha256")
     got = sha256(data)
     if got != expected:

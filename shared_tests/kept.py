@@ -111,7 +111,12 @@ def depends(framework, names):
 
 @functools.cache
 def file_digest(path):
-    return sha256(path.read_bytes()) if path.exists() else ""
+    """ "" of a file that is missing or cannot be read: the processes
+    say which."""
+    try:
+        return sha256(path.read_bytes())
+    except OSError:
+        return ""
 
 
 @functools.cache

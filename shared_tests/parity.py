@@ -36,10 +36,7 @@ from rich.progress import (
 )
 
 from shared_tests import asked, kept, selection
-from shared_tests.environments import (
-    environment_error,
-    last_line,
-)
+from shared_tests.environments import environment_error
 from shared_tests.files import ROOT, sha256, write
 from shared_tests.fixture_files import (
     FIXTURES,
@@ -48,7 +45,14 @@ from shared_tests.fixture_files import (
     read_manifest,
 )
 from shared_tests.machine import ISAS, limit, machine
-from shared_tests.processes import Child, Ended, Silent, TooLong, module
+from shared_tests.processes import (
+    Child,
+    Ended,
+    Silent,
+    TooLong,
+    how_it_ended,
+    module,
+)
 from shared_tests.report import html, print_report, succeeded
 from shared_tests.run import run_name, runs
 
@@ -360,7 +364,7 @@ async def follow(column, command, log, show, stall=STALL_SECONDS):
     whole = column.finished and not column.error
     if getattr(error, "code", None) != 0 or not whole:
         column.finished = False
-        column.error = column.error or ending(column, error, log)
+        column.error = column.error or ending(column, error)
     show(column)
 
 
@@ -381,15 +385,15 @@ def listen(column, child, show, stall):
             return error
 
 
-def ending(column, error, log):
+def ending(column, error):
     if isinstance(error, Silent):
         how = "no sign of life, so it was ended,"
     elif isinstance(error, TooLong):
         how = f"{error.args[0]}, so it was ended,"
     elif error.signal:
-        how = f"stopped by {error.signal}"
+        how = f"stopped by {how_it_ended(error.code)}"
     else:
-        how = f"exit status {error.code}: {last_line(log)}"
+        how = f"exit status {error.code}: {error.last or 'it said nothing'}"
     return f"{how} while {column.doing}"
 
 

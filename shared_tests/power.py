@@ -21,7 +21,11 @@ import numpy as np
 
 from shared_tests.cases import CASES
 from shared_tests.files import ROOT, write
-from shared_tests.fixture_files import read_fixture, read_manifest
+from shared_tests.fixture_files import (
+    FixtureError,
+    read_fixture,
+    read_manifest,
+)
 from shared_tests.run import group, precisions, sigmas
 from shared_tests.verdict import TINY, budget
 
@@ -261,7 +265,11 @@ that they vary.
 
 
 def main():
-    found = list(powers())
+    try:
+        found = list(powers())
+    except FixtureError as error:
+        print(error)
+        return 1
     write(PAGE, page(found).encode())
     for one in defects(found):
         print(f"sees too little: {one}")

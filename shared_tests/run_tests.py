@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import os
+import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
@@ -25,12 +26,12 @@ from shared_tests.environments import (
     FRAMEWORKS,
     ONE_THREAD,
     environment_error,
-    python_of,
 )
-from shared_tests.files import ROOT, write
+from shared_tests.files import ROOT, shown, write
 from shared_tests.fixture_files import FIXTURES
 from shared_tests.machine import machine, sentence
 from shared_tests.parity import Framework
+from shared_tests.processes import finish, how_it_ended, module
 from shared_tests.run import runs
 from shared_tests.selection import (
     Unknown,
@@ -65,6 +66,10 @@ def keyword(layer):
     return " or ".join(word.split("/")[-1] for word in words(layer))
 
 
+def pytest_command(framework, *options):
+    return module(framework, "pytest", "--color=no", *options)
+
+
 def held(framework, folder):
     """pytest's option that names the runs whose rows make parity keeps:
     the very judging that test_within_budget does, so it need not again.
@@ -90,35 +95,36 @@ async def run_pytest(framework, slots, console, layer=""):
     async with slots:
         console.print(f"{framework}: running", style="dim")
         begin = time.monotonic()
-        process = await asyncio.create_subprocess_exec(
-            *(python_of(framework), "-m", "pytest", "--color=no"),
-            *(f"--framework={framework}", f"--junitxml={report}"),
-            *(("-k", keyword(layer)) if layer else ()),
-            *held(framework, folder),
-            "shared_tests",
-            cwd=ROOT,
+        options = f"--framework={framework}", f"--junitxml={report}"
+        options += ("-k", keyword(layer)) if layer else ()
+        options += held(framework, folder)
+        code, output = await asyncio.to_thread(
+            finish,
+            pytest_command(framework, *options, "shared_tests"),
             env=ONE_THREAD | os.environ,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
-        output, _ = await process.communicate()
     seconds = time.monotonic() - begin
     text = output.decode(errors="replace").strip()
     last = text.splitlines()[-1] if text else "no output"
-    shown = text if process.returncode else last
     console.print(
-        f"{framework}: {shown}",
+        f"{framework}: {text if code else last}",
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
+    how = f"pytest ended with {how_it_ended(code)}: {last}"
     if not report.exists():
-        return none, f"pytest ended with {process.returncode}: {last}"
-    counts = read_counts(report)
-    if layer and process.returncode == NO_TEST:
+        return none, how
+    try:
+        counts = read_counts(report)
+    except ElementTree.ParseError as error:
+        return none, f"{shown(report)} is damaged ({error}); {how}"
+    if layer and code == NO_TEST:
         return counts, ""
-    if process.returncode and not counts["failed"]:
-        return counts, f"pytest ended with {process.returncode}: {last}"
+    if code and not counts["failed"]:
+        return counts, how
     if not counts["ran"]:
         return counts, f"ran no test in {seconds:.0f} s"
     return counts, ""

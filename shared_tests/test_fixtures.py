@@ -1,6 +1,9 @@
 """Fixtures: tampered, cut off or stale is a clear error, never a pass."""
 
+import errno
 import json
+import os
+import pathlib
 import shutil
 
 import numpy as np
@@ -174,16 +177,33 @@ def test_the_same_numbers_are_the_same_bytes(tmp_path):
     assert one == two
 
 
-def test_a_crash_leaves_the_last_good_state(folder, monkeypatch):
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("error", [FULL, KeyboardInterrupt()])
+@pytest.mark.parametrize("place", ["write_bytes", "rename", "rename 2"])
+def test_a_crash_leaves_the_last_good_state(
+    folder, monkeypatch, error, place
+):
+    """Also one between the two renames; and nothing lies beside it."""
     before = read_manifest(folder)
     arrays = {CASE.id: {"ref.out.y": np.zeros(3)}}
+    name, _, number = place.partition(" ")
+    real, calls = getattr(pathlib.Path, name), []
 
-    def crash(*args, **kwargs):
-        raise OSError("disk full")
+    def crash(path, *args):
+        calls.append(path)
+        if len(calls) == int(number or 1):
+            raise error
+        return real(path, *args)
 
-    monkeypatch.setattr(fixture_files, "save", crash)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(pathlib.Path, name, crash)
+    with pytest.raises(type(error)) as found:
         write_fixtures(arrays, 1, {}, folder)
+    if error is FULL:
+        text = f"{folder} could not be written: No space left on device"
+        assert str(found.value) == text
+    assert os.listdir(folder.parent) == [folder.name]
     assert read_manifest(folder) == before
     assert {p.stem for p in folder.iterdir()} == {
         "manifest",
@@ -321,6 +341,28 @@ def test_a_manifest_without_a_digest(folder, key):
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with refused(key, CASE.id, "make fixtures"):
         check_manifest(read_manifest(folder))
+        read_fixture(CASE, read_manifest(folder), folder)
+
+
+@pytest.mark.parametrize("key", ["row", "sha256"])
+@pytest.mark.parametrize("value", [5, None, ["a"], {}])
+def test_a_digest_that_is_none(folder, key, value):
+    manifest = entries(folder)
+    manifest["cases"][CASE.id][key] = value
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with refused(f"{key}.* of {CASE.id} expected a SHA-256, got"):
+        check_manifest(read_manifest(folder))
+        read_fixture(CASE, read_manifest(folder), folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["manifest.json", f"{CASE.id}.safetensors"]
+)
+def test_a_file_that_cannot_be_read(folder, name):
+    """A folder in its place; root reads whatever it may not."""
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with refused(f"{name} could not be read: Is a directory"):
         read_fixture(CASE, read_manifest(folder), folder)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from shared_tests import power
 from shared_tests.cases import CASES
+from shared_tests.fixture_files import FixtureError
 from shared_tests.verdict import judge
 
 ENVIRONMENTS = ("tools",)
@@ -59,6 +60,16 @@ def test_what_is_claimed_is_what_judge_does(precision):
         assert (
             judge(value, reference, sigma, precision).passed == passed
         )
+
+
+def test_a_damaged_fixture_leaves_the_page(monkeypatch, capsys):
+    def powers():
+        raise FixtureError("sigma.out.y is missing")
+
+    monkeypatch.setattr(power, "powers", powers)
+    monkeypatch.setattr(power, "write", None)
+    assert power.main() == 1
+    assert capsys.readouterr().out == "sigma.out.y is missing\n"
 
 
 def test_an_array_that_passes_as_zeros_is_blind():

@@ -1,6 +1,7 @@
 """The parity run's own behaviour: crashes, missing columns, the report."""
 
 import asyncio
+import errno
 import json
 import os
 import sys
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from shared_tests import environments, parity
 from shared_tests.environments import FRAMEWORKS
-from shared_tests.files import write
+from shared_tests.files import NotWritten, write
 from shared_tests.fixture_files import FIXTURES
 from shared_tests.parity import Column, follow, merge
 from shared_tests.report import (
@@ -276,8 +277,8 @@ def test_a_run_to_the_end(tmp_path):
 @pytest.mark.parametrize(
     "end, words",
     [
-        ("os.kill(os.getpid(), 9)", "stopped by SIGKILL"),
-        ("os.kill(os.getpid(), 8)", "stopped by SIGFPE"),
+        ("os.kill(os.getpid(), 9)", "stopped by signal SIGKILL (as"),
+        ("os.kill(os.getpid(), 8)", "stopped by signal SIGFPE while"),
         ("sys.exit('out of memory')", "exit status 1: out of memory"),
         ("", "exit status 0"),
         ('sys.stdout.write(\'{"event": "do\')', "exit status 0"),
@@ -330,6 +331,26 @@ def test_an_interrupted_run_ends_its_processes(tmp_path):
     asyncio.run(interrupted())
     with pytest.raises(ProcessLookupError):
         os.kill(int(said[0]), 0)
+
+
+def test_a_full_disk_ends_what_runs(tmp_path, monkeypatch, gone):
+    """The rows of a run that has ended are kept at once, or cannot be."""
+    code = "import os, time; print(os.getpid(), flush=True)"
+    command = sys.executable, "-c", f"{code}; time.sleep(600)"
+    column, said = Column("mxnet", {}, ()), []
+    column.read = said.append
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def show(_):
+        write(tmp_path / "row.json", "a row")
+
+    monkeypatch.setattr(parity.os, "replace", full)
+    with pytest.raises(NotWritten, match=r"row\.json could not"):
+        asyncio.run(follow(column, command, tmp_path / "log", show))
+    assert gone(int(said[0]))
+    assert os.listdir(tmp_path) == ["log"]
 
 
 def test_what_a_framework_says_itself_comes_first(tmp_path):

@@ -1,5 +1,6 @@
 """The table of `make test-all`, for all tests and for a part of them."""
 
+import asyncio
 import json
 import pathlib
 import sys
@@ -50,6 +51,46 @@ def test_an_unknown_word_runs_nothing(monkeypatch, capsys, words, said):
     monkeypatch.setattr(run_tests, "run_all", None)
     assert run_tests.main() == 2
     assert said in capsys.readouterr().err
+
+
+# what pytest's process does, and what the table has of it
+ENDS = {
+    "out of memory": (
+        "os.kill(os.getpid(), signal.SIGKILL)",
+        "pytest ended with signal SIGKILL (as when memory runs out)",
+    ),
+    "full disk": (
+        "open(report, 'w').write('<testsuites><test')\n"
+        "sys.exit('OSError: No space left on device')",
+        "tools.xml is damaged (unclosed token: line 1, column 12); pytest"
+        " ended with exit status 1: OSError: No space left on device",
+    ),
+    "no word": ("", "pytest ended with exit status 0: no output"),
+    "no test": (
+        "open(report, 'w').write('<testsuites></testsuites>')",
+        "ran no test in",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_what_becomes_of_pytest(tmp_path, monkeypatch, capsys, how):
+    code, words = ENDS[how]
+    code = f"import os, signal, sys\nreport = sys.argv[1]\n{code}"
+
+    def command(framework, name, report, *rest):
+        path = report.removeprefix("--junitxml=")
+        return sys.executable, "-c", code, path
+
+    monkeypatch.setattr(run_tests, "pytest_command", command)
+    monkeypatch.setattr(run_tests, "environment_error", lambda _: None)
+    monkeypatch.setattr(run_tests, "ROOT", tmp_path)
+    console = Console(width=200, file=sys.stdout)
+    answers = asyncio.run(run_tests.run_all(console, ["tools"]))
+    assert run_tests.report(console, answers) == 1
+    (_, wrong) = answers["tools"]
+    assert words in wrong
+    assert "1 failed" in capsys.readouterr().out
 
 
 def test_kept_runs_are_named_but_in_ci(tmp_path, monkeypatch):

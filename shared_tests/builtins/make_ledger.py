@@ -8,11 +8,11 @@ environments the document stays as it is.
 """
 
 import json
-import subprocess
 import sys
 
 from shared_tests.builtins.ledger import measure_all, replaced
 from shared_tests.files import ROOT, write
+from shared_tests.processes import finish, how_it_ended, module
 
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet", "tools")
 FOLDER = ROOT / "build" / "ledger"
@@ -50,7 +50,7 @@ def write_table(folder=FOLDER, document=DOCUMENT):
 
 def measure_all_environments():
     """What is missing, as a text; "" if nothing is."""
-    from shared_tests.environments import environment_error, python_of
+    from shared_tests.environments import environment_error
 
     errors = [e for e in map(environment_error, ENVIRONMENTS) if e]
     if errors:
@@ -58,12 +58,10 @@ def measure_all_environments():
     for framework in ENVIRONMENTS:
         (FOLDER / f"{framework}.json").unlink(missing_ok=True)
         print(f"{framework}: measuring", flush=True)
-        command = ("-m", "shared_tests.builtins.make_ledger", framework)
-        done = subprocess.run(
-            [python_of(framework), *command], cwd=ROOT
-        )
-        if done.returncode:
-            return f"{framework}: ended with {done.returncode}"
+        door = "shared_tests.command", "ledger"
+        code, _ = finish(module(framework, *door, framework))
+        if code:
+            return f"{framework}: {how_it_ended(code)}"
     return ""
 
 

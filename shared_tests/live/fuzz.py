@@ -13,8 +13,6 @@ cases, since JAX needs a second for each new shape.
 """
 
 import argparse
-import contextlib
-import json
 import pathlib
 import sys
 import tempfile
@@ -26,11 +24,12 @@ import numpy as np
 import torch
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Flaky
 from rich.console import Console
 
 from pytorch_impl import adapter
 from shared_tests.environments import FRAMEWORKS
-from shared_tests.files import ROOT, sha256, write
+from shared_tests.files import ROOT, append, sha256, shown, write
 from shared_tests.live.client import Request, Worker, ask_all
 from shared_tests.live.judging import examine, known
 from shared_tests.live.planted import FAULTS, plant
@@ -206,15 +205,24 @@ def save_case(request, findings, folder):
     write(folder / "corpus" / name, data)
     line = {"case": name} | message
     line["findings"] = [finding._asdict() for finding in findings]
-    with open(folder / "findings.jsonl", "a") as file:
-        file.write(json.dumps(line) + "\n")
+    append(folder / "findings.jsonl", line)
+
+
+class Damaged(Exception):
+    """A file of the corpus holds no case."""
 
 
 def load_case(path):
-    message, arrays = unpack(path.read_bytes()[LENGTH.size :])
+    try:
+        message, arrays = unpack(path.read_bytes()[LENGTH.size :])
+        layer, config = message["layer"], message["config"]
+        rest = message["precision"], message["compiled"]
+    except Exception as error:  # whatever bytes may come to
+        text = f"{shown(path)} holds no case, remove it"
+        raise Damaged(
+            f"{text} ({type(error).__name__}: {error})"
+        ) from None
     numbers = (group(arrays, k) for k in ("param", "in", "cotangent"))
-    layer, config = message["layer"], message["config"]
-    rest = message["precision"], message["compiled"]
     return Request(layer, config, *numbers, *rest)
 
 
@@ -272,12 +280,13 @@ class Wrong(Exception):
 class Run:
     """What a run has seen so far."""
 
-    def __init__(self, workers, deadline, console, folder=BUILD):
+    def __init__(self, workers, deadline, console, folder):
         self.workers, self.console = workers, console
         self.folder = folder
         self.deadline, self.begin = deadline, time.monotonic()
         self.cases = self.judged = self.left_out = 0
         self.seen = {}  # key: (finding, seconds)
+        self.damaged = []  # files of the corpus
         self.layers = Counter()
 
     def try_case(self, request):
@@ -291,7 +300,8 @@ class Run:
             f for f in wrong if f.key not in self.seen and not known(f)
         ]
 
-    def report(self, request, findings, seconds):
+    def report(self, request, findings, seconds, once=False):
+        """once: the same case, asked again, had no finding"""
         for finding in findings:
             self.seen[finding.key] = finding, seconds
         save_case(request, findings, self.folder)
@@ -303,6 +313,8 @@ class Run:
                 end="",
             )
             self.console.print(f.detail, markup=False)
+        if once:
+            self.console.print("It did not come again with this case:")
         row = table_row(request, findings[0])
         self.console.print(row, markup=False, highlight=False)
 
@@ -349,10 +361,15 @@ def play_round(run, pool, number, status):
             smallest.append((request, new))
             raise Wrong
 
-    with contextlib.suppress(Wrong, Enough):
+    once = False
+    try:
         play()
+    except (Wrong, Enough):
+        pass
+    except Flaky:  # as when a worker was killed
+        once = True
     if smallest:
-        run.report(*smallest[-1], met[0])
+        run.report(*smallest[-1], met[0], once)
 
 
 def fuzz(run, layers, number, done=lambda: False):
@@ -360,7 +377,14 @@ def fuzz(run, layers, number, done=lambda: False):
     dice = Dice(number)
     with run.console.status("starting") as status:
         for path in sorted((run.folder / "corpus").glob("[!.]*")):
-            request = load_case(path)
+            try:
+                request = load_case(path)
+            except Damaged as error:
+                run.damaged.append(path)
+                run.console.print(
+                    str(error), markup=False, soft_wrap=True
+                )
+                continue
             new = (
                 run.try_case(request) if request.layer in layers else []
             )
@@ -396,7 +420,7 @@ def find_fault(
     return min(hits(), default=None)
 
 
-def start(minutes, console, roots, folder=BUILD):
+def start(minutes, console, roots, folder):
     """The workers, started and warm; then the clock runs."""
     workers = [Worker(*each) for each in roots.items()]
     x = {"x": np.ones(2, np.float32)}
@@ -438,18 +462,18 @@ def main():
         )
         console.print(f"{args.fault}: {word}")
         return 0 if seconds else 1
-    run = start(args.minutes, console, {fw: ROOT for fw in FRAMEWORKS})
+    roots = {fw: ROOT for fw in FRAMEWORKS}
+    run = start(args.minutes, console, roots, BUILD)
     try:
         fuzz(run, layers, number)
-    except KeyboardInterrupt:
-        console.print("stopped")
     finally:
         stop(run)
-    console.print(run.status())
-    console.print(
-        f"{run.judged} elements judged, {run.left_out} left to the range"
-    )
-    return 1 if run.seen else 0
+        console.print(run.status())
+        console.print(
+            f"{run.judged} elements judged,"
+            f" {run.left_out} left to the range"
+        )
+    return 1 if run.seen or run.damaged else 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """Live fuzzing finds what is planted, and nothing in what is right."""
 
 import io
+import sys
+import time
+import types
 
 import numpy as np
 import pytest
@@ -10,9 +13,11 @@ from rich.console import Console
 from pytorch_impl import adapter
 from pytorch_impl.quantization import quantizers
 from shared_tests import draws
+from shared_tests.environments import FRAMEWORKS
 from shared_tests.files import ROOT
 from shared_tests.live import fuzz, judging, planted, ranges
 from shared_tests.live.client import Request
+from shared_tests.live.server import pack
 from shared_tests.make_fixtures import draw_array, reference
 
 ENVIRONMENTS = ("pytorch",)
@@ -115,6 +120,99 @@ def test_the_corpus_keeps_a_case(tmp_path):
     back = fuzz.load_case(path)
     assert back.inputs["x"].tobytes() == X.tobytes()
     assert back[:2] == case[:2] and back[5:] == case[5:]
+
+
+@pytest.mark.parametrize(
+    "data, why",
+    [
+        (b"", "error"),
+        (b"12345678", "error"),
+        (b"\xff" * 40, "rror"),
+        (pack({}, {"in.x": X}), "KeyError: 'layer'"),
+        (pack([], {"in.x": X}), "TypeError"),
+        (pack({}, {"in.x": X})[:-5], "SafetensorError"),
+    ],
+)
+def test_a_damaged_corpus_is_named_and_the_rest_is_run(
+    monkeypatch, tmp_path, capsys, data, why
+):
+    case, tried = request("CenteredLayer", X), []
+
+    def examine(request, workers):
+        tried.append(request)
+        return [], 0, 0
+
+    monkeypatch.setattr(fuzz, "examine", examine)
+    fuzz.save_case(case, [], tmp_path)
+    path = tmp_path / "corpus" / "A"
+    path.write_bytes(data)
+    console = Console(file=io.StringIO(), width=1000)
+    run = fuzz.Run([], -1, console, tmp_path)
+    fuzz.fuzz(run, fuzz.LAYERS, 1)
+    assert [request.layer for request in tried] == ["CenteredLayer"]
+    assert run.damaged == [path]
+    said = console.file.getvalue()
+    assert f"{path} holds no case, remove it (" in said and why in said
+
+
+def test_a_finding_that_does_not_come_again_is_reported(
+    monkeypatch, tmp_path
+):
+    """As of a worker that was killed, not by the case."""
+    text = "signal SIGKILL (as when memory runs out)"
+    answers = [{}, f"crash: {text}"]
+
+    def examine(case, workers):
+        found = {}
+        if answers:
+            found = answers.pop(0)
+        if not found:
+            return [], 3, 0
+        finding = judging.Finding(case.layer, "", "jax", "crash", found)
+        return [finding], 0, 0
+
+    monkeypatch.setattr(fuzz, "examine", examine)
+    console = Console(file=io.StringIO(), width=1000)
+    run = fuzz.Run([], time.monotonic() + 600, console, tmp_path)
+    pool = fuzz.draw_pool(fuzz.Dice(4), ["ScaledReLU"])
+    fuzz.play_round(run, pool, 5, types.SimpleNamespace(update=print))
+    assert list(run.seen) == [("ScaledReLU", "", "jax", "crash")]
+    said = console.file.getvalue()
+    assert "ScaledReLU  jax crash (float" in said and text in said
+    assert "It did not come again with this case:" in said
+    assert len(list((tmp_path / "corpus").iterdir())) == 1
+
+
+class Idle:
+    """A worker that only starts and stops."""
+
+    def __init__(self, framework, root):
+        self.framework, self.stopped = framework, False
+
+    def stop(self):
+        self.stopped = True
+
+
+def test_an_interrupted_run_says_how_far_it_was(
+    monkeypatch, tmp_path, capsys
+):
+    """Its workers stop; command.py says the rest."""
+    started = []
+
+    def interrupted(request, workers):
+        started.extend(workers)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fuzz, "Worker", Idle)
+    monkeypatch.setattr(fuzz, "ask_all", lambda *_: None)
+    monkeypatch.setattr(fuzz, "examine", interrupted)
+    monkeypatch.setattr(fuzz, "BUILD", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["make fuzz", "--seed", "1"])
+    with pytest.raises(KeyboardInterrupt):
+        fuzz.main()
+    assert [w.framework for w in started] == [*FRAMEWORKS]
+    assert all(worker.stopped for worker in started)
+    assert "0 cases" in capsys.readouterr().out
 
 
 def test_each_kind_of_finding():

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import zlib
 
 import ml_dtypes
@@ -15,7 +16,7 @@ from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.live.client import Request, Worker, ask_all, reference
 from shared_tests.live.server import pack, unpack
 from shared_tests.make_fixtures import compact
-from shared_tests.processes import LENGTH
+from shared_tests.processes import LENGTH, Child
 from shared_tests.run import group, precisions, sigmas
 from shared_tests.verdict import judge
 
@@ -110,6 +111,21 @@ def test_a_hang_is_a_finding(workers):
     os.kill(victim.child.process.pid, signal.SIGSTOP)
     assert victim.ask(SCALED, timeout=0.5).startswith("hang: no")
     assert same(victim.ask(SCALED)["out.y"], X)
+
+
+KILLED = """
+import time
+from shared_tests.live.client import Worker
+print(Worker("mxnet").child.process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_workers_end_with_a_process_that_is_killed(gone):
+    with Child([sys.executable, "-c", KILLED]) as parent:
+        worker = int(parent.line(120))
+        os.kill(parent.process.pid, signal.SIGKILL)
+        assert gone(worker)
 
 
 def test_an_exit_is_a_finding(tmp_path):

@@ -116,26 +116,24 @@ def measure(framework, page, which, size):
 
 def measured(framework, page, which, size):
     """The same from a fresh process."""
-    from shared_tests.environments import python_of
     from shared_tests.files import ROOT
+    from shared_tests.processes import finish, how_it_ended, module
 
     page, *holes = page.split()
     what = framework, page, which, str(size)
     with open(ROOT / "build" / "logs" / "memory.log", "a") as log:
-        answer = subprocess.run(
-            (
-                python_of(framework),
-                "-m",
-                "shared_tests.performance.memory",
-                *what,
-            ),
-            cwd=ROOT,
+        code, said = finish(
+            module(framework, "shared_tests.performance.memory", *what),
             env=os.environ | ({} if holes else NO_HOLES),
             stdout=subprocess.PIPE,
             stderr=log,
-            check=True,
         )
-    return json.loads(answer.stdout.splitlines()[-1])
+    if code:
+        sys.exit(
+            f"make memory: {page}, {which}, {framework}, {size}:"
+            f" {how_it_ended(code)}; build/logs/memory.log says why"
+        )
+    return json.loads(said.splitlines()[-1])
 
 
 def series(framework, page, which):

@@ -12,9 +12,8 @@ is docs/quantization.md, its plot docs/quantization.svg.
 """
 
 import importlib
-import json
+import io
 import math
-import subprocess
 import sys
 from collections import Counter
 from concurrent import futures
@@ -22,7 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared_tests.files import ROOT, write
+from shared_tests.files import ROOT, append, json_lines, write
+from shared_tests.processes import finish, how_it_ended, module
 from shared_tests.real_data.tasks import (
     TASKS,
     draw_order,
@@ -254,30 +254,24 @@ def integers(name):
 
 def read(name):
     path = FOLDER / f"{name}.jsonl"
-    if not path.exists():
-        return {}
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return {tuple(row[:4]): row[4] for row in rows}
+    return {tuple(row[:4]): row[4] for row in json_lines(path)}
 
 
 def run_one(name):
-    FOLDER.mkdir(parents=True, exist_ok=True)
     done = read(name)
     total = len(SEEDS) * len(MODELS) * (1 + len(METHODS) * len(BITS))
-    with (FOLDER / f"{name}.jsonl").open("a") as file:
 
-        def emit(row):
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            done[tuple(row[:4])] = row[4]
-            task, seed, method, bits, correct = row
-            print(
-                f"{name} {len(done)}/{total}: {task}, seed {seed}, "
-                f"{method} {bits} bits: {correct} of {DIGITS.test}",
-                flush=True,
-            )
+    def emit(row):
+        append(FOLDER / f"{name}.jsonl", row)
+        done[tuple(row[:4])] = row[4]
+        task, seed, method, bits, correct = row
+        print(
+            f"{name} {len(done)}/{total}: {task}, seed {seed}, "
+            f"{method} {bits} bits: {correct} of {DIGITS.test}",
+            flush=True,
+        )
 
-        run(name, emit, done)
+    run(name, emit, done)
 
 
 def seeds(rows):
@@ -377,7 +371,9 @@ def plot(rows, path):
         line[0].set_ylabel(f"{task}: % recognised")
     axes[0][0].legend(loc="lower left", fontsize="small")
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    write(path, text.getvalue())
 
 
 def write_page(rows, page=PAGE):
@@ -394,19 +390,17 @@ def write_page(rows, page=PAGE):
 
 def run_all():
     """Two at a time; 0, or 1 where a framework did not finish."""
-    from shared_tests.environments import FRAMEWORKS, python_of
+    from shared_tests.environments import FRAMEWORKS
+
+    def one(name):
+        command = module(name, "shared_tests.command", "digits", name)
+        code, _ = finish(command)
+        return f"{name}: {how_it_ended(code)}" if code else ""
 
     with futures.ThreadPoolExecutor(2) as pool:
-        command = "-m", "shared_tests.real_data.quantized_digits"
-        codes = pool.map(
-            lambda name: subprocess.call(
-                [python_of(name), *command, name], cwd=ROOT
-            ),
-            FRAMEWORKS,
-        )
-        broken = [n for n, code in zip(FRAMEWORKS, codes) if code]
+        broken = [text for text in pool.map(one, FRAMEWORKS) if text]
     if broken:
-        print(f"no page: {', '.join(broken)} did not finish")
+        print(f"no page: {', '.join(broken)}")
         return 1
     write_page({name: read(name) for name in FRAMEWORKS})
     return 0

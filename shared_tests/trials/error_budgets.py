@@ -12,7 +12,7 @@ build/false_alarms/ are added up, and the page is written.
 """
 
 import argparse
-import json
+import io
 import math
 import subprocess
 import sys
@@ -23,13 +23,10 @@ from datetime import date
 import numpy as np
 from rich.progress import Progress
 
-from shared_tests.environments import (
-    FRAMEWORKS,
-    environment_error,
-    python_of,
-)
-from shared_tests.files import ROOT, json_lines, write
+from shared_tests.environments import FRAMEWORKS, environment_error
+from shared_tests.files import ROOT, append, json_lines, write
 from shared_tests.live.random_rows import LOW
+from shared_tests.processes import finish, how_it_ended, module
 from shared_tests.trials import (
     mutant_trial,
     mutate,
@@ -95,10 +92,7 @@ def measure(framework, tolerances, advance):
                         **dict(page=page, text=text, cases=cases),
                     )
                     row = dict(key=key, fault=name, found=found)
-                    with open(
-                        FOLDER / f"{framework}.jsonl", "a"
-                    ) as out:
-                        out.write(json.dumps(row) + "\n")
+                    append(FOLDER / f"{framework}.jsonl", row)
                 advance()
         finally:
             worker.close()
@@ -107,11 +101,13 @@ def measure(framework, tolerances, advance):
 def measure_all():
     FOLDER.mkdir(parents=True, exist_ok=True)
     tolerances = FOLDER / "webnn.json"
-    command = [python_of("pytorch"), "-m", "shared_tests.trials.webnn"]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    write(tolerances, done.stdout)
+    command = module("pytorch", "shared_tests.trials.webnn")
+    code, said = finish(command, stdout=subprocess.PIPE)
+    if code:
+        raise mutant_trial.WorkerError(
+            f"webnn.py: {how_it_ended(code)}"
+        )
+    write(tolerances, said)
     with Progress() as progress, futures.ThreadPoolExecutor(2) as pool:
 
         def one(framework):
@@ -407,7 +403,9 @@ def plot_criteria(found, lines, path):
     axis.grid(alpha=0.3)
     axis.legend(fontsize="small")
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    write(path, text.getvalue())
 
 
 def plot_ratios(lines, path):
@@ -462,7 +460,9 @@ def plot_ratios(lines, path):
         handles=handles, loc="lower right", ncols=2, fontsize="small"
     )
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    write(path, text.getvalue())
 
 
 def write_page(page=PAGE):

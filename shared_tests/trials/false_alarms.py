@@ -21,7 +21,6 @@ and after a change of the pages or the budget everything is asked anew.
 
 import argparse
 import itertools
-import json
 import sys
 import time
 
@@ -31,7 +30,7 @@ from rich.console import Console
 
 from pytorch_impl import adapter
 from shared_tests.environments import FRAMEWORKS
-from shared_tests.files import ROOT, json_lines, sha256, write
+from shared_tests.files import ROOT, append, json_lines, sha256
 from shared_tests.live import judging, random_rows, ranges
 from shared_tests.live.client import (
     Request,
@@ -322,10 +321,8 @@ def totals(lines):
 
 def run(minutes, console, folder=FOLDER):
     """Cases until the time is up; all lines there are."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{digest()}.jsonl"
     lines = json_lines(path)
-    write(path, "".join(json.dumps(line) + "\n" for line in lines))
     workers = [Worker(framework) for framework in FRAMEWORKS]
     deadline = time.monotonic() + 60 * minutes
     elements, alarms = totals(lines)
@@ -338,14 +335,11 @@ def run(minutes, console, folder=FOLDER):
                     f" alarms, {row_of(number).layer}"
                 )
                 line = examine(number, workers)
-                with path.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
+                append(path, line)
                 lines.append(line)
                 more, new = totals([line])
                 elements, alarms = elements + more, alarms + new
                 tell(line, console)
-    except KeyboardInterrupt:
-        console.print("stopped")
     finally:
         for worker in workers:
             worker.stop()

@@ -19,9 +19,21 @@ from collections import Counter
 
 from shared_tests.cases import CASES
 from shared_tests.environments import FRAMEWORKS, files_of_tests
-from shared_tests.files import ROOT, json_lines, sha256, write
+from shared_tests.files import (
+    ROOT,
+    append,
+    json_lines,
+    sha256,
+    write,
+)
 from shared_tests.kept import prepared
-from shared_tests.processes import Child, Ended, Silent, module
+from shared_tests.processes import (
+    Child,
+    Ended,
+    Silent,
+    finish,
+    module,
+)
 from shared_tests.side_by_side import pages
 from shared_tests.trials import mutate, named_faults
 from shared_tests.trials.equivalent_mutants import EQUIVALENT
@@ -276,30 +288,33 @@ def try_all(framework, stage, advance, deadline=None):
         else:
             digests = {"cases": digests["cases"]}
         worker = None
-        for count, mutant in enumerate(todo):
-            if deadline and time.time() > deadline:
-                break
-            if worker and count % OFTEN == 0:
+        try:
+            for count, mutant in enumerate(todo):
+                if deadline and time.time() > deadline:
+                    break
+                if worker and count % OFTEN == 0:
+                    worker.close()
+                    worker = None
+                worker = worker or Worker(framework, folder)
+                start = time.perf_counter()
+                try:
+                    found = worker.ask(
+                        **order(mutant, cases, hints, known)
+                    )
+                except WorkerError as error:
+                    worker.close()
+                    worker = None
+                    found = killed_by(error)
+                    restore(framework, mutant.page, folder)
+                if found["outcome"] == "survived":
+                    found = lined_up(mutant, folder) or found
+                seconds = round(time.perf_counter() - start, 2)
+                row = dict(key=mutant.key, seconds=seconds) | digests
+                append(FOLDER / f"{framework}.jsonl", row | found)
+                advance(found["outcome"])
+        finally:
+            if worker:
                 worker.close()
-                worker = None
-            worker = worker or Worker(framework, folder)
-            start = time.perf_counter()
-            try:
-                found = worker.ask(**order(mutant, cases, hints, known))
-            except WorkerError as error:
-                worker.close()
-                worker = None
-                found = killed_by(error)
-                restore(framework, mutant.page, folder)
-            if found["outcome"] == "survived":
-                found = lined_up(mutant, folder) or found
-            seconds = round(time.perf_counter() - start, 2)
-            row = dict(key=mutant.key, seconds=seconds) | digests
-            with open(FOLDER / f"{framework}.jsonl", "a") as out:
-                out.write(json.dumps(row | found) + "\n")
-            advance(found["outcome"])
-        if worker:
-            worker.close()
 
 
 def order(mutant, cases, hints, tests=None):
@@ -352,24 +367,21 @@ def lined_up(mutant, folder):
     name = f"{mutant.framework}_impl"
     (folder / name / mutant.page).write_text(mutate.source(mutant))
     test = "shared_tests/side_by_side/test_lineup.py"
-    python = ROOT / ".venv" / "tools" / "bin" / "python"
     quiet = "--framework=tools", "-x", "-q", "--no-header"
-    done = subprocess.run(
-        [python, "-m", "pytest", *quiet, test],
-        cwd=folder,
+    code, said = finish(
+        module("tools", "pytest", *quiet, test),
+        folder,
         env=os.environ | dict(PYTHONDONTWRITEBYTECODE="1"),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
-        check=False,
     )
     restore(mutant.framework, mutant.page, folder)
-    if done.returncode == 0:
+    if code == 0:
         return None
-    if done.returncode != 1:
-        raise WorkerError(
-            f"exit {done.returncode} in {test}", done.stdout
-        )
-    return dict(outcome="killed", by=test, detail=done.stdout[-200:])
+    if code != 1:
+        raise WorkerError(f"exit {code} in {test}", said)
+    return dict(outcome="killed", by=test, detail=said[-200:])
 
 
 def restore(framework, page, folder):
