@@ -184,6 +184,24 @@ def test_the_log_is_the_file_asked_for(tmp_path):
     assert log.read_text() == "why\n"
 
 
+def test_two_runs_at_once_have_logs_of_their_own(tmp_path):
+    """As parity and test-all: each quotes what its own process said."""
+    log = tmp_path / "a.log"
+    wait = "print('one', file=sys.stderr)\nsys.stdin.read()"
+    with (
+        start(wait, log=log) as one,
+        start("sys.exit('two')", log=log) as two,
+    ):
+        with pytest.raises(Ended) as found:
+            two.line(SECONDS)
+        assert found.value.said == "two"
+        one.process.stdin.close()
+        with pytest.raises(Ended) as found:
+            one.line(SECONDS)
+        assert found.value.said == "one"
+    assert log.read_text() == "two\n"
+
+
 def test_its_environment(monkeypatch, tmp_path):
     """One thread, unless the user says otherwise."""
     code = "print(os.environ['OMP_NUM_THREADS'], os.environ['OF'])"

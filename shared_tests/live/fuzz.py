@@ -1,7 +1,7 @@
 """`make fuzz`: random cases for the four frameworks, for as long as you like.
 
-python -m shared_tests.live.fuzz [--minutes 10] [--seed N] [--layers A,B]
-python -m shared_tests.live.fuzz --fault NAME     plant a fault and find it
+python -m shared_tests.command fuzz [--minutes 10] [--seed N] [--layers A,B]
+python -m shared_tests.command fuzz --fault NAME  plant a fault and find it
 
 hypothesis draws a case: a row (layer, configuration, shapes, precision,
 eager or compiled) and the numbers. The four frameworks compute it at the

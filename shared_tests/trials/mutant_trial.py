@@ -295,17 +295,9 @@ def try_all(framework, stage, advance, deadline=None):
                 if worker and count % OFTEN == 0:
                     worker.close()
                     worker = None
-                worker = worker or Worker(framework, folder)
                 start = time.perf_counter()
-                try:
-                    found = worker.ask(
-                        **order(mutant, cases, hints, known)
-                    )
-                except WorkerError as error:
-                    worker.close()
-                    worker = None
-                    found = killed_by(error)
-                    restore(framework, mutant.page, folder)
+                asked = order(mutant, cases, hints, known)
+                found, worker = ask(worker, mutant, folder, asked)
                 if found["outcome"] == "survived":
                     found = lined_up(mutant, folder) or found
                 seconds = round(time.perf_counter() - start, 2)
@@ -315,6 +307,23 @@ def try_all(framework, stage, advance, deadline=None):
         finally:
             if worker:
                 worker.close()
+
+
+def ask(worker, mutant, folder, asked):
+    """(its answer, the worker, or None where that ended).
+
+    SIGKILL may come from outside, as where another process takes the
+    memory: only what ends so twice does so by itself.
+    """
+    for last in (False, True):
+        worker = worker or Worker(mutant.framework, folder)
+        try:
+            return worker.ask(**asked), worker
+        except WorkerError as error:
+            worker = None  # it has closed itself
+            restore(mutant.framework, mutant.page, folder)
+            if last or not error.args[0].startswith("exit -9 "):
+                return killed_by(error), None
 
 
 def order(mutant, cases, hints, tests=None):

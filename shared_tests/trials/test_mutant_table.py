@@ -180,6 +180,43 @@ def test_our_own_error_kills_nothing():
         assert (found["outcome"], found["by"]) == ("killed", by)
 
 
+SURVIVED = dict(outcome="survived", by="", detail="")
+
+
+@pytest.mark.parametrize(
+    "ends, by",
+    [
+        (["exit -9 in case A"], ""),
+        (["exit -9 in case A", "exit -9 in case A"], "crash"),
+        (["exit -9 in case A", "timeout in case A"], "timeout"),
+        (["exit -11 in case A"], "crash"),
+    ],
+)
+def test_a_worker_that_was_killed_is_asked_again(
+    page, monkeypatch, ends, by
+):
+    """Or whoever kills a worker would kill a fault."""
+    left, restored = list(ends), []
+
+    class Worker:
+        def __init__(self, framework, folder):
+            pass
+
+        def ask(self, **_):
+            if left:
+                raise mutant_trial.WorkerError(left.pop(0))
+            return SURVIVED
+
+    monkeypatch.setattr(mutant_trial, "Worker", Worker)
+    monkeypatch.setattr(
+        mutant_trial, "restore", lambda *words: restored.append(words)
+    )
+    found, worker = mutant_trial.ask(None, page[0], "folder", {})
+    assert found["by"] == by and not left
+    assert (worker is None) == bool(by)
+    assert len(restored) == len(ends)
+
+
 def test_a_changed_page_has_other_keys(page, monkeypatch):
     old = {mutant.key for mutant in page}
     longer = PAGE.replace("print(1 + 1)", "print(2)")
