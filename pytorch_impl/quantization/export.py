@@ -26,7 +26,7 @@ from torch.onnx.ops import symbolic
 
 from pytorch_impl.quantization.codes import code_range
 from pytorch_impl.quantization.int8_linear import Int8Linear
-from pytorch_impl.quantization.prepare import find, replace
+from pytorch_impl.quantization.places import find, replace
 
 OPSET = 21
 # endregion
