@@ -79,7 +79,8 @@ def convert(model):
         check_attached("convert", name, layer, QATLinear, way)
     set_mode(model, "frozen")
     for names, layer in together(found):
-        made += [(names, to_int8(names[0], layer))]
+        name = names[0] or "the model"
+        made += [(names, to_int8(name, layer))]
     for names, new in made:
         for name in names:
             model = replace(model, name, new)
