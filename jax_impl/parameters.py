@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jax_impl.linear import Linear
+from jax_impl.quantization.places import HOLDERS, inside
 from jax_impl.scaled_relu import scaled_relu
 
 # endregion
@@ -31,10 +32,11 @@ Frozen = nnx.variable_type_from_name("frozen", allow_register=True)
 
 def named_parameters(layer):
     own, below = {}, {}
-    for name, value in vars(layer).items():
+    held = vars(layer) if isinstance(layer, nnx.Pytree) else {}
+    for name, value in (held | inside(layer)).items():
         if isinstance(value, (nnx.Param, Frozen)):
             own[name] = value
-        elif isinstance(value, nnx.Module):
+        elif isinstance(value, HOLDERS):
             parts = named_parameters(value)
             below |= {f"{name}.{n}": p for n, p in parts.items()}
     named = own | below

@@ -17,14 +17,10 @@ Ref:    Press, Wolf 2017, EACL, 3 (one matrix in two places)
 
 # region imports
 import tensorflow as tf
-from keras.src.models.functional import Functional
 
 from tf_impl.linear import Linear
+from tf_impl.quantization.places import HOLDERS, attributes, inside
 from tf_impl.scaled_relu import scaled_relu
-
-GROUPS = list, tuple, dict
-# these have layers in order, and a place is a name
-MODELS = tf.keras.Sequential, Functional
 
 # endregion
 
@@ -32,18 +28,13 @@ MODELS = tf.keras.Sequential, Functional
 # region function
 def named_parameters(layer):
     own, below = {}, {}
-    if isinstance(layer, MODELS):
-        layer = layer.layers
-    if isinstance(layer, (list, tuple)):
-        layer = dict(enumerate(layer))
-    inside = layer if isinstance(layer, dict) else vars(layer)
-    for name, value in inside.items():
-        if str(name).startswith("_"):
-            continue
+    holds = isinstance(layer, tf.keras.layers.Layer)
+    held = attributes(layer) if holds else {}
+    for name, value in (held | inside(layer)).items():
         if isinstance(value, tf.keras.Variable):
             if value.value.trainable:
                 own[name] = value
-        elif isinstance(value, (tf.keras.layers.Layer, *GROUPS)):
+        elif isinstance(value, HOLDERS):
             parts = named_parameters(value)
             below |= {f"{name}.{n}": p for n, p in parts.items()}
     named = own | below

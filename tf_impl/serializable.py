@@ -69,7 +69,7 @@ def compute_output_shape(self, input_shape):
 def get_config(self):
     from tf_impl.parameters import named_parameters
     from tf_impl.quantization.int8_linear import Int8Linear
-    from tf_impl.quantization.prepare import find
+    from tf_impl.quantization.places import find
     from tf_impl.quantization.qat_linear import QATLinear
 
     args, kwargs = vars(self)["__made_with__"]
@@ -81,7 +81,12 @@ def get_config(self):
     replaced = find(self, (QATLinear, Int8Linear))
     replaced.pop("", None)
     made["frozen"] = [n for n, p in named.items() if not p.trainable]
-    made["replaced"] = replaced
+    # under its other names a layer is written as its first one
+    first = {id(p): n for n, p in reversed(replaced.items())}
+    again = {n: first[id(p)] for n, p in replaced.items()}
+    made["replaced"] = replaced | {
+        n: name for n, name in again.items() if name != n
+    }
     serialize = keras.saving.serialize_keras_object
     config = {n: serialize(value) for n, value in made.items()}
     return config | keras.layers.Layer.get_config(self)
@@ -89,13 +94,14 @@ def get_config(self):
 
 def from_config(cls, config):
     from tf_impl.parameters import freeze
-    from tf_impl.quantization.prepare import replace
+    from tf_impl.quantization.places import replace
 
     make = keras.saving.deserialize_keras_object
     made = {n: with_zeros(make(v)) for n, v in config.items()}
     frozen, replaced = made.pop("frozen"), made.pop("replaced")
     layer = cls(**made)
     for name, new in replaced.items():
+        new = replaced[new] if isinstance(new, str) else new
         layer = replace(layer, name, new)
     for name in frozen:
         freeze(layer, name)

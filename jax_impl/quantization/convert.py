@@ -8,24 +8,41 @@ s_o = scale w_scale_o, the scales that the quantizers have now
 It changes the model and returns it; a model that is a QATLinear itself
 comes back as a new layer
 
-Raises: ValueError for a model without QATLinear, quantizers that have
-        seen nothing yet, and a bias of 2^30 steps or more
+Raises: ValueError for a model without QATLinear, a QATLinear with more
+        than its page gives it, quantizers that have seen nothing yet, a
+        bias of 2^30 steps or more, and weights for which a sum can get
+        to 2^31, which int32 does not hold
 Ref:    Jacob et al. 2018, CVPR, 2.4 and 3 (alg. 1)
 """
 
 # region imports
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
+from jax_impl.quantization.attached import check_attached
+from jax_impl.quantization.codes import code_range
 from jax_impl.quantization.fake_quantize import quantize
 from jax_impl.quantization.int8_linear import Int8Linear
-from jax_impl.quantization.prepare import find, replace, set_mode
+from jax_impl.quantization.places import find, replace, together
+from jax_impl.quantization.prepare import set_mode
 from jax_impl.quantization.qat_linear import QATLinear
 
 # endregion
 
 
 # region function
+def largest_sum(weight, bias, zero_point, codes):
+    """|a_o| at its largest, whatever codes x has."""
+    bits, signed, _, narrow_range = codes
+    low, high = code_range(bits, signed, narrow_range)
+    weight = np.asarray(weight, np.float64)
+    ends = weight * (low - zero_point), weight * (high - zero_point)
+    least = np.sum(np.minimum(*ends), axis=1) + bias
+    most = np.sum(np.maximum(*ends), axis=1) + bias
+    return float(np.max(np.maximum(-least, most)))
+
+
 def to_int8(name, layer):
     w_scale, w_zero_point = layer.weight_quantizer.qparams()
     scale, zero_point = layer.input_quantizer.qparams()
@@ -41,18 +58,29 @@ def to_int8(name, layer):
         layer.weight[...], w_scale, w_zero_point, *w_codes
     )
     codes = layer.input_quantizer.codes
+    got = largest_sum(weight, bias, zero_point, codes)
+    if got >= 2**31:
+        want = "to stay under 2^31, as int32 does"
+        raise ValueError(f"{name}: sums expected {want}, got {got:.0f}")
     given = out_scale, scale, zero_point, codes
     return Int8Linear(weight, bias, *given)
 
 
 def convert(model):
-    found = find(model, QATLinear)
+    found, made = find(model, QATLinear), []
     if not found:
         want, got = "a prepared model", type(model).__name__
         raise ValueError(f"convert: model expected {want}, got {got}")
-    set_mode(model, "frozen")
     for name, layer in found.items():
-        model = replace(model, name, to_int8(name, layer))
+        way = "take it off before"
+        check_attached("convert", name, layer, QATLinear, way)
+    set_mode(model, "frozen")
+    for names, layer in together(found):
+        name = names[0] or "the model"
+        made += [(names, to_int8(name, layer))]
+    for names, new in made:
+        for name in names:
+            model = replace(model, name, new)
     return model
 
 

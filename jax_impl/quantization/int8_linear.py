@@ -3,7 +3,8 @@
 convert makes it of a QATLinear; its weight takes a byte a number
 q_i = quantize(x_i, scale, zero_point);  x_i is about (q_i - z) scale
 a_o = sum_i q_i W_oi - z sum_i W_oi + B_o, exact
-y_o = a_o out_scale_o, rounded once (twice where |a_o| is above 2^24)
+y_o = a_o out_scale_o, rounded once (twice where |a_o| is above 2^24);
+NaN where an x_i is NaN, which no code is, as QATLinear has it
 
 Axes:   I in_features, O out_features, ... any leading axes
 State:  weight (O, I), its codes in int8; bias (O) in int32, in steps of
@@ -29,6 +30,12 @@ def int8_matmul(q, weight):
     """int8 by int8; the sums are exact, and int32."""
     wide = jnp.int32
     return jnp.matmul(q, weight.T, preferred_element_type=wide)
+
+
+def unknown(x):
+    """NaN for a row of x that has one, 0 for the others."""
+    known = jnp.where(x == x, jnp.zeros_like(x), x)
+    return jnp.sum(known, axis=-1, keepdims=True)
 
 
 def int8_linear(q, zero_point, weight, bias):
@@ -71,7 +78,8 @@ class Int8Linear(nnx.Module):
         )
 
     def __call__(self, x):
-        return self.total(x).astype(x.dtype) * self.out_scale[...]
+        y = self.total(x).astype(x.dtype) * self.out_scale[...]
+        return y + unknown(x)
 
 
 # endregion

@@ -3,7 +3,8 @@
 convert makes it of a QATLinear; its weight takes a byte a number
 q_i = quantize(x_i, scale, zero_point);  x_i is about (q_i - z) scale
 a_o = sum_i q_i W_oi - z sum_i W_oi + B_o, exact
-y_o = a_o out_scale_o, rounded once (twice where |a_o| is above 2^24)
+y_o = a_o out_scale_o, rounded once (twice where |a_o| is above 2^24);
+NaN where an x_i is NaN, which no code is, as QATLinear has it
 
 Axes:   I in_features, O out_features, ... any leading axes
 State:  weight (O, I), its codes in int8; bias (O) in int32, in steps of
@@ -34,6 +35,14 @@ def int8_matmul(q, weight):
     return exact_matmul(q, weight).astype(np.int32)
 
 
+def unknown(x):
+    """NaN for a row of x that has one, 0 for the others."""
+    if 0 in x.shape:
+        return 0
+    known = np.where(x == x, np.zeros_like(x), x)
+    return np.sum(known, axis=-1, keepdims=True)
+
+
 def int8_linear(q, zero_point, weight, bias):
     total = int8_matmul(q, weight)  # ... O
     ones = np.sum(weight, axis=1, dtype=np.int32)  # O
@@ -46,16 +55,9 @@ def int8_linear(q, zero_point, weight, bias):
 # region layer
 class Int8Linear(nn.Block):
     def __init__(
-        self,
-        weight,
-        bias,
-        out_scale,
-        scale,
-        zero_point,
-        codes,
-        **kwargs,
+        self, weight, bias, out_scale, scale, zero_point, codes
     ):
-        super().__init__(**kwargs)
+        super().__init__()
         self.codes = codes
         self.shift = 0 if codes.signed else 2 ** (codes.bits - 1)
         self.weight = self.state("weight", weight.astype(np.int8))
@@ -91,7 +93,8 @@ class Int8Linear(nn.Block):
         )
 
     def forward(self, x):
-        return self.total(x).astype(x.dtype) * self.out_scale.data()
+        y = self.total(x).astype(x.dtype) * self.out_scale.data()
+        return y + unknown(x)
 
 
 # endregion
@@ -109,9 +112,8 @@ if __name__ == "__main__":
 
 
 # region what differs here
-# alignment: a buffer is a Parameter, which has to be made and filled
+# alignment: a buffer is a Parameter, not differentiable, which is made
+# and filled as load_parameters does it; Block.cast would cast them all
 # mxnet 1.9.1: dot and matmul refuse integers on the CPU; in float64
-# sums of products of int8 are exact below 2^53; dot refuses no rows
-# mxnet 1.9.1: no buffers: parameters that are not differentiable, set
-# as load_parameters does it; Block.cast would cast them all
+# their sums are exact below 2^53; dot and sum refuse no rows
 # endregion

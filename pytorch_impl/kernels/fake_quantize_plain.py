@@ -39,6 +39,7 @@ def plain_code(x, scale, zero_point, axis):
 
 
 def plain_codes(x, scale, zero_point, qmin, qmax, axis):
+    x = torch.where(x == x, x, torch.zeros_like(x))  # NaN: as 0
     code, _, _ = plain_code(x, scale, zero_point, axis)
     return torch.clip(code, qmin, qmax).to(torch.int32)
 

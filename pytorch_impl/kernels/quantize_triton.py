@@ -70,6 +70,7 @@ def quantize_kernel(
     scale = tl.load(scale_ptr + c)
     zero_point = tl.load(zero_point_ptr + c).to(tl.float32)
     x = tl.load(x_ptr + at, there, 0).to(tl.float32)
+    x = tl.where(x == x, x, 0.0)  # NaN: as 0
     code = unclipped_code(x, scale, zero_point)
     code = clipped(code, QMIN, QMAX).to(tl.int32)
     tl.store(code_ptr + at, code, there)

@@ -7,6 +7,7 @@ to_onnx(model, x, path)  x is an example; the size of its first axis may
         which gives other codes at half steps
     MatMulInteger, Add                  the sums, exact in int32
     DequantizeLinear                    times out_scale, rounded once
+    IsNaN, Where, ReduceSum, Add        NaN in the rows of x that have it
 The file appears under its name when it is whole
 
 Needs:  onnx and onnxscript
@@ -26,7 +27,7 @@ from torch.onnx.ops import symbolic
 
 from pytorch_impl.quantization.codes import code_range
 from pytorch_impl.quantization.int8_linear import Int8Linear
-from pytorch_impl.quantization.prepare import find, replace
+from pytorch_impl.quantization.places import find, replace
 
 OPSET = 21
 # endregion
@@ -94,9 +95,9 @@ class OnnxLinear(nn.Module):
         factors = q, self.weight.T, self.zero_point, self.weight_zero
         total = onnx_op("MatMulInteger", factors, torch.int32, shape)
         steps = total + self.bias, self.out_scale, self.out_zero
-        return onnx_op(
-            "DequantizeLinear", steps, x.dtype, shape, axis=-1
-        )
+        y = onnx_op("DequantizeLinear", steps, x.dtype, shape, axis=-1)
+        known = torch.where(torch.isnan(x), x, torch.zeros_like(x))
+        return y + torch.sum(known, dim=-1, keepdim=True)
 
 
 # endregion

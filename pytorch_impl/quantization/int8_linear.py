@@ -3,7 +3,8 @@
 convert makes it of a QATLinear; its weight takes a byte a number
 q_i = quantize(x_i, scale, zero_point);  x_i is about (q_i - z) scale
 a_o = sum_i q_i W_oi - z sum_i W_oi + B_o, exact
-y_o = a_o out_scale_o, rounded once (twice where |a_o| is above 2^24)
+y_o = a_o out_scale_o, rounded once (twice where |a_o| is above 2^24);
+NaN where an x_i is NaN, which no code is, as QATLinear has it
 
 Axes:   I in_features, O out_features, ... any leading axes
 State:  weight (O, I), its codes in int8; bias (O) in int32, in steps of
@@ -30,6 +31,12 @@ def int8_matmul(q, weight):
     rows = torch.reshape(q, (-1, q.shape[-1]))
     total = torch._int_mm(rows, weight.T)
     return torch.reshape(total, (*q.shape[:-1], weight.shape[0]))
+
+
+def unknown(x):
+    """NaN for a row of x that has one, 0 for the others."""
+    known = torch.where(x == x, torch.zeros_like(x), x)
+    return torch.sum(known, axis=-1, keepdims=True)
 
 
 def int8_linear(q, zero_point, weight, bias):
@@ -68,7 +75,8 @@ class Int8Linear(nn.Module):
         )
 
     def forward(self, x):
-        return self.total(x).to(x.dtype) * self.out_scale
+        y = self.total(x).to(x.dtype) * self.out_scale
+        return y + unknown(x)
 
 
 # endregion

@@ -21,6 +21,8 @@ import fnmatch
 import torch
 
 from pytorch_impl.linear import Linear
+from pytorch_impl.quantization.attached import check_attached, share
+from pytorch_impl.quantization.places import find, replace, together
 from pytorch_impl.quantization.qat_linear import QATLinear
 from pytorch_impl.quantization.quantizers import show
 
@@ -29,20 +31,6 @@ MODES = ("observe", "quantize", "frozen")
 
 
 # region function
-def find(model, kinds):
-    """{name: layer} of those kinds."""
-    named = model.named_modules(remove_duplicate=False)
-    return {n: layer for n, layer in named if isinstance(layer, kinds)}
-
-
-def replace(model, name: str, layer):
-    if not name:
-        return layer
-    parent, _, attribute = name.rpartition(".")
-    setattr(model.get_submodule(parent), attribute, layer)
-    return model
-
-
 def set_arrays(layer, **arrays):
     for name, array in arrays.items():
         if array is not None:
@@ -53,23 +41,45 @@ def set_arrays(layer, **arrays):
 def to_qat(layer, options):
     shape = layer.weight.shape[::-1]
     new = QATLinear(*shape, layer.bias is not None, **options)
-    new.to(layer.weight)
-    set_arrays(new, weight=layer.weight, bias=layer.bias)
+    new.to(layer.weight).train(layer.training)
+    share(new, weight=layer.weight, bias=layer.bias)
     return new
 
 
+def chosen(names, config):
+    """The options for one layer; None: it stays as it is."""
+    fits = {}
+    for name in names:
+        patterns = [p for p in config if fnmatch.fnmatchcase(name, p)]
+        if patterns:
+            fits[name] = config[patterns[-1]]
+    for name, options in fits.items():
+        first, *_ = fits
+        if options != fits[first]:
+            want = f"the options of {first}, {fits[first]}"
+            raise ValueError(
+                f"prepare: {name}, the same layer, expected {want}, "
+                f"got {options}"
+            )
+    return next(iter(fits.values()), None)
+
+
 def prepare(model, config):
-    found = find(model, Linear)
+    found, made = find(model, Linear), []
     for pattern in config:
         if not fnmatch.filter(found, pattern):
             want = f"one that fits {', '.join(found) or 'a Linear'}"
             raise ValueError(
                 f"prepare: pattern expected {want}, got {pattern!r}"
             )
-    for name, layer in found.items():
-        fits = [p for p in config if fnmatch.fnmatchcase(name, p)]
-        if fits and config[fits[-1]] is not None:
-            new = to_qat(layer, config[fits[-1]])
+    for names, layer in together(found):
+        options = chosen(names, config)
+        if options is not None:
+            way = f"take it off, or map {names[0]!r} to None"
+            check_attached("prepare", names[0], layer, Linear, way)
+            made += [(names, to_qat(layer, options))]
+    for names, new in made:
+        for name in names:
             model = replace(model, name, new)
     return model
 

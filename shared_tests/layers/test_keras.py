@@ -129,6 +129,52 @@ def test_prepared_and_converted(
             model = functional(tf_impl.convert(made), shape)
 
 
+@pytest.mark.parametrize("turn", ["prepared", "converted"])
+def test_one_twin_under_two_names(tmp_path, turn):
+    x = tf.constant(draw(4, 3))
+    made = tf_impl.MLP(3, 3, 3)
+    made.layer2 = made.layer1
+    settled(tf_impl.prepare(made, {"*": {}}), x)
+    if turn == "converted":
+        tf_impl.convert(made)
+    model = sequential(made, (4, 3))
+    again = reloaded(model, tmp_path)
+    inside = again.layers[-1]
+    assert inside.layer1 is inside.layer2
+    assert same(tf_impl.set_mode(again, "frozen")(x), model(x))
+
+
+@pytest.mark.parametrize("make", [functional, sequential])
+def test_a_whole_model(tmp_path, make):
+    """Prepared as it is, saved, loaded, converted, saved, loaded."""
+    x, layer = tf.constant(draw(4, 7)), tf_impl.Linear(7, 3)
+    model = make(layer, (4, 7))
+    model.compile("sgd", loss="mse")
+    y = draw(4, 3)
+    model.fit(x, y, verbose=0)
+    floats = model.predict(x, verbose=0)
+    assert tf_impl.prepare(model, {"*": dict(weight_bits=3)}) is model
+    assert model.layers[-1].name == layer.name
+    tf_impl.set_mode(model, "observe")(x)
+    tf_impl.set_mode(model, "frozen")
+    frozen = model.predict(x, verbose=0)  # not what was traced before
+    assert not same(frozen, floats) and same(frozen, model(x))
+    before = layer.weight.numpy()
+    model.fit(x, y, verbose=0)
+    assert not same(layer.weight, before)
+    tf_impl.set_mode(model, "quantize")  # the weights have moved
+    tf_impl.set_mode(model, "frozen")
+    again = reloaded(model, tmp_path)
+    tf_impl.set_mode(again, "frozen")
+    assert same(again(x), model(x))
+    frozen = again(x)
+    tf_impl.convert(again)
+    assert same(again.predict(x, verbose=0), frozen)
+    third = reloaded(again, tmp_path)
+    assert same(third(x), frozen)
+    assert len(third.trainable_variables) == 0
+
+
 @pytest.mark.parametrize(
     "layer",
     [

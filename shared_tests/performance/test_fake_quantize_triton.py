@@ -289,6 +289,33 @@ def test_sixteen_bits(dtype, axis):
     equal([codes], [page])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("axis", [None, 1])
+def test_nan_and_infinity(dtype, axis):
+    """The codes of the page, where NaN has that of 0; values keep it.
+
+    On the processor, where the operator takes its plain form, as well.
+    """
+    draw = torch.Generator().manual_seed(6)
+    x = torch.randn(13, 5, 11, generator=draw).to(dtype)
+    x[2, 1], x[0, 3, 4] = torch.nan, torch.nan
+    x[5, 2, 1], x[5, 2, 2] = torch.inf, -torch.inf
+    step = torch.tensor([0.3, 0.1, 0.07, 0.21, 0.5])
+    step = step if axis else step[1]
+    zero_point = torch.full_like(step, -3).int()
+    rest = dict(bits=5, axis=axis)
+    codes = quantize(x.float(), step, zero_point, **rest)
+    assert (codes[2, 1] == -3).all()
+    values = fake_quantize(x.float(), step, zero_point, **rest)
+    for device in {DEVICE, "cpu"}:
+        given = [a.to(device) for a in (x, step, zero_point)]
+        equal([quantize_triton(*given, **rest)], [codes])
+        y = fake_quantize_triton(*given, **rest).float().cpu()
+        wanted = values.to(dtype).float()
+        assert torch.equal(y.isnan(), x.float().isnan())
+        assert torch.equal(y.nan_to_num(), wanted.nan_to_num())
+
+
 @pytest.mark.parametrize("axis", [None, 0, 1])
 def test_two_runs_give_equal_bits(axis):
     draw = torch.Generator().manual_seed(4)

@@ -29,8 +29,8 @@ pytorch :: conv.py :: y = widen(y) + torch.reshape(widen(bias), (-1, 1, 1)) :: w
 pytorch :: quantization/fake_quantize.py :: dscale = torch.zeros_like(saved[1]) :: 1 -> 0 :: PyTorch sums a gradient to the shape of its input
 mxnet :: quantization/fake_quantize.py :: zero_point = along(zero_point, x, axis).astype(x.dtype) :: along(zero_point, x, axis).astype(x.dtype) -> along(zero_point, x, axis) :: MXNet promotes to the wider dtype
 pytorch :: quantization/fake_quantize.py :: zero_point = along(zero_point, x, axis).to(x.dtype) :: along(zero_point, x, axis).to(x.dtype) -> along(zero_point, x, axis) :: PyTorch promotes to the wider dtype
-mxnet :: quantization/int8_linear.py :: return self.total(x).astype(x.dtype) * self.out_scale.data() :: self.total(x).astype(x.dtype) -> self.total(x) :: MXNet promotes to the wider dtype
-pytorch :: quantization/int8_linear.py :: return self.total(x).to(x.dtype) * self.out_scale :: self.total(x).to(x.dtype) -> self.total(x) :: PyTorch promotes to the wider dtype
+mxnet :: quantization/int8_linear.py :: y = self.total(x).astype(x.dtype) * self.out_scale.data() :: self.total(x).astype(x.dtype) -> self.total(x) :: MXNet promotes to the wider dtype
+pytorch :: quantization/int8_linear.py :: y = self.total(x).to(x.dtype) * self.out_scale :: self.total(x).to(x.dtype) -> self.total(x) :: PyTorch promotes to the wider dtype
 pytorch :: quantization/int8_linear.py :: self.register_buffer("scale", scale.detach().clone()) :: scale.detach() -> scale :: convert runs without gradients
 pytorch :: linear.py :: y = y if bias is None else widen(y) + widen(bias) :: widen(bias) -> bias :: PyTorch promotes to the wider dtype
 pytorch :: linear.py :: y = y if bias is None else widen(y) + widen(bias) :: widen(y) -> y :: PyTorch promotes to the wider dtype
@@ -99,7 +99,7 @@ tf :: training.py :: return p - lr * v, (v, state[1]) :: 1 -> 0 :: momentum has 
 tf :: quantization/pact.py :: inside = tf.minimum(tf.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 / alpha :: 0 either way: alpha is positive, or NaN
 tf :: quantization/observers.py :: if percent == 100: :: 100 -> 101 :: the largest of the sorted numbers is the maximum
 tf :: quantization/pact.py :: inside = tf.minimum(tf.maximum(x, 0 * alpha), alpha) :: tf.maximum(x, 0 * alpha) -> x :: the code is clipped too
-tf :: quantization/int8_linear.py :: return tf.cast(self.total(x), x.dtype) * self.out_scale :: tf.cast(self.total(x), x.dtype) -> self.total(x) :: Keras multiplies whole numbers in the dtype of its variable
+tf :: quantization/int8_linear.py :: y = tf.cast(self.total(x), x.dtype) * self.out_scale :: tf.cast(self.total(x), x.dtype) -> self.total(x) :: Keras multiplies whole numbers in the dtype of its variable
 tf :: quantization/pact.py :: step = tf.where(alpha > 0, step, step * float("nan")) :: step * float('nan') -> step / float('nan') :: NaN either way: only a compiled step that is not positive gets here
 tf :: training.py :: @tf.function(autograph=False) :: False -> True :: nothing in it branches on a tensor
 tf :: quantization/observers.py :: rank = tf.cast(tf.math.ceil(percent / 100 * size), tf.int32) :: tf.int32 -> tf.int64 :: an index either way
@@ -123,7 +123,7 @@ jax :: linear.py :: y = y if bias is None else widen(y) + widen(bias) :: widen(y
 jax :: training.py :: return p - lr * v, (v, state[1]) :: 1 -> 0 :: momentum has one array; the other is not read
 jax :: quantization/observers.py :: x = rows(jax.lax.stop_gradient(x), axis) :: jax.lax.stop_gradient(x) -> x :: bounds reach y through a grid alone, whose gradient is 0
 jax :: quantization/pact.py :: inside = jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 :: the code is clipped too
-jax :: quantization/int8_linear.py :: return self.total(x).astype(x.dtype) * self.out_scale[...] :: self.total(x).astype(x.dtype) -> self.total(x) :: JAX promotes to the wider dtype
+jax :: quantization/int8_linear.py :: y = self.total(x).astype(x.dtype) * self.out_scale[...] :: self.total(x).astype(x.dtype) -> self.total(x) :: JAX promotes to the wider dtype
 jax :: conv.py :: y = widen(y) + jnp.reshape(widen(bias), (-1, 1, 1)) :: widen(y) -> y :: JAX promotes to the wider dtype
 jax :: quantization/pact.py :: step = jnp.where(alpha > 0, step, step * jnp.nan) :: step * jnp.nan -> step / jnp.nan :: NaN either way: only a compiled step that is not positive gets here
 jax :: attention_tiled.py :: q, k, v, attn_mask=None, causal=False, scale=None, block_size=128 :: 128 -> 129 :: blocks change the order of a sum, no more
@@ -136,9 +136,6 @@ mxnet :: fourier.py :: inner = [im[..., 1 : (length + 1) // 2]] if length > 2 el
 mxnet :: quantization/observers.py :: x = rows(x.detach(), axis) :: x.detach() -> x :: what is written into an array has no gradient
 jax :: quantization/fake_quantize.py :: return dx, jnp.zeros_like(saved[1]), None :: return (dx, jnp.zeros_like(saved[1]), None) -> return (dx, None, jnp.zeros_like(saved[1])) :: zeros or None: neither has a gradient
 mxnet :: quantization/fake_quantize.py :: return dx, dscale, None :: return (dx, dscale, None) -> return (dx, None, dscale) :: zeros or None: neither has a gradient
-jax :: quantization/code_linear.py :: seen = jnp.sum(a, axis=-1, keepdims=True) + jnp.sum(w, axis=-1) :: jnp.sum(a, axis=-1, keepdims=True) -> jnp.mean(a, axis=-1, keepdims=True) :: only its NaN counts
-jax :: quantization/code_linear.py :: seen = jnp.sum(a, axis=-1, keepdims=True) + jnp.sum(w, axis=-1) :: jnp.sum(w, axis=-1) -> jnp.mean(w, axis=-1) :: only its NaN counts
-jax :: quantization/code_linear.py :: seen = jnp.sum(a, axis=-1, keepdims=True) + jnp.sum(w, axis=-1) :: jnp.sum(a, axis=-1, keepdims=True) + jnp.sum(w, axis=-1) -> jnp.sum(a, axis=-1, keepdims=True) - jnp.sum(w, axis=-1) :: only its NaN counts
 jax :: quantization/code_linear.py :: y = (total + b.astype(jnp.int32)).astype(x.dtype) * scale  # ... O :: jnp.int32 -> jnp.int64 :: what int32 does not hold is NaN
 jax :: quantization/code_linear.py :: x, weight = x.astype(jnp.int32), weight.astype(jnp.int32) :: jnp.int32 -> jnp.int64 at 21 :: what int32 does not hold is NaN
 jax :: quantization/code_linear.py :: x, weight = x.astype(jnp.int32), weight.astype(jnp.int32) :: jnp.int32 -> jnp.int64 at 47 :: what int32 does not hold is NaN

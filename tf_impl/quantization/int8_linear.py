@@ -3,7 +3,8 @@
 convert makes it of a QATLinear; its weight takes a byte a number
 q_i = quantize(x_i, scale, zero_point);  x_i is about (q_i - z) scale
 a_o = sum_i q_i W_oi - z sum_i W_oi + B_o, exact
-y_o = a_o out_scale_o, rounded once (twice where |a_o| is above 2^24)
+y_o = a_o out_scale_o, rounded once (twice where |a_o| is above 2^24);
+NaN where an x_i is NaN, which no code is, as QATLinear has it
 
 Axes:   I in_features, O out_features, ... any leading axes
 State:  weight (O, I), its codes in int8; bias (O) in int32, in steps of
@@ -32,6 +33,12 @@ def int8_matmul(q, weight):
     total = tf.matmul(rows, tf.transpose(weight), output_type=tf.int32)
     shape = tf.concat((tf.shape(q)[:-1], weight.shape[:1]), axis=0)
     return tf.reshape(total, shape)
+
+
+def unknown(x):
+    """NaN for a row of x that has one, 0 for the others."""
+    known = tf.where(x == x, tf.zeros_like(x), x)
+    return tf.reduce_sum(known, axis=-1, keepdims=True)
 
 
 def int8_linear(q, zero_point, weight, bias):
@@ -79,7 +86,8 @@ class Int8Linear(tf.keras.layers.Layer):
         )
 
     def call(self, x):
-        return tf.cast(self.total(x), x.dtype) * self.out_scale
+        y = tf.cast(self.total(x), x.dtype) * self.out_scale
+        return y + unknown(x)
 
 
 # endregion

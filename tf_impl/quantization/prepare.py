@@ -21,43 +21,16 @@ import fnmatch
 import tensorflow as tf
 
 from tf_impl.linear import Linear
+from tf_impl.quantization.attached import check_attached, share
+from tf_impl.quantization.places import find, replace, together
 from tf_impl.quantization.qat_linear import QATLinear
 from tf_impl.quantization.quantizers import show
 
 MODES = ("observe", "quantize", "frozen")
-NESTED = tf.keras.layers.Layer, list
 # endregion
 
 
 # region function
-def find(model, kinds):
-    """{name: layer} of those kinds."""
-    found = {"": model} if isinstance(model, kinds) else {}
-    inside = vars(model) if hasattr(model, "call") else enumerate(model)
-    for name, value in dict(inside).items():
-        if isinstance(value, NESTED) and not str(name).startswith("_"):
-            below = find(value, kinds).items()
-            found |= {f"{name}.{n}".rstrip("."): p for n, p in below}
-    return found
-
-
-def replace(model, name: str, layer):
-    if not name:
-        return layer
-    parent, _, attribute = name.rpartition(".")
-    inside = find(model, NESTED)
-    parent, old = inside[parent], inside[name]
-    tracker = getattr(parent, "tracker", None) or parent._tracker
-    tracker.replace_tracked_value("layers", old, layer)
-    if isinstance(parent, list):
-        parent[int(attribute)] = layer
-    else:
-        setattr(
-            parent, attribute, layer
-        )  # keras 3.15.1: alone, it adds
-    return model
-
-
 def set_arrays(layer, **arrays):
     for name, array in arrays.items():
         if array is not None:
@@ -66,24 +39,49 @@ def set_arrays(layer, **arrays):
 
 def to_qat(layer, options):
     shape = layer.weight.shape[::-1]
+    options = dict(autocast=layer.autocast, name=layer.name) | options
     options = options | dict(dtype=layer.dtype_policy)
     new = QATLinear(*shape, layer.bias is not None, **options)
-    set_arrays(new, weight=layer.weight, bias=layer.bias)
+    share(new, weight=layer.weight, bias=layer.bias)
+    if not layer.trainable:
+        new.trainable = False
     return new
 
 
+def chosen(names, config):
+    """The options for one layer; None: it stays as it is."""
+    fits = {}
+    for name in names:
+        patterns = [p for p in config if fnmatch.fnmatchcase(name, p)]
+        if patterns:
+            fits[name] = config[patterns[-1]]
+    for name, options in fits.items():
+        first, *_ = fits
+        if options != fits[first]:
+            want = f"the options of {first}, {fits[first]}"
+            raise ValueError(
+                f"prepare: {name}, the same layer, expected {want}, "
+                f"got {options}"
+            )
+    return next(iter(fits.values()), None)
+
+
 def prepare(model, config):
-    found = find(model, Linear)
+    found, made = find(model, Linear), []
     for pattern in config:
         if not fnmatch.filter(found, pattern):
             want = f"one that fits {', '.join(found) or 'a Linear'}"
             raise ValueError(
                 f"prepare: pattern expected {want}, got {pattern!r}"
             )
-    for name, layer in found.items():
-        fits = [p for p in config if fnmatch.fnmatchcase(name, p)]
-        if fits and config[fits[-1]] is not None:
-            new = to_qat(layer, config[fits[-1]])
+    for names, layer in together(found):
+        options = chosen(names, config)
+        if options is not None:
+            way = f"take it off, or map {names[0]!r} to None"
+            check_attached("prepare", names[0], layer, Linear, way)
+            made += [(names, to_qat(layer, options))]
+    for names, new in made:
+        for name in names:
             model = replace(model, name, new)
     return model
 

@@ -122,6 +122,21 @@ def test_ties_keep_their_codes(tmp_path):
     assert (divided != seen[0][1]).sum() > 0
 
 
+@pytest.mark.parametrize("options", OPTIONS)
+def test_nan_stays_nan(tmp_path, options):
+    """In its row, as in the layer; infinities saturate."""
+    model, x = converted("MLP", options, 7)
+    x[3, 2] = x[5] = np.nan
+    x[7, 0], x[8, 1], x[5, 1] = np.inf, -np.inf, np.inf
+    path = tmp_path / "model.onnx"
+    export.to_onnx(model, torch.tensor(x[:2]), path)
+    session = onnxruntime.InferenceSession(path)
+    (y,) = session.run(None, {session.get_inputs()[0].name: x})
+    assert np.flatnonzero(np.isnan(y).all(axis=1)).tolist() == [3, 5]
+    wanted = model(torch.tensor(x)).detach().numpy()
+    assert np.array_equal(y, wanted, equal_nan=True)
+
+
 def test_a_float_model_is_refused(tmp_path):
     model = pytorch_impl.MLP(**SMALL_MLP)
     with pytest.raises(ValueError, match=r"a converted model.*MLP"):
