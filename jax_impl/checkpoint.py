@@ -26,6 +26,7 @@ from flax import nnx
 from flax.serialization import msgpack_restore, msgpack_serialize
 
 from jax_impl.linear import Linear
+from jax_impl.quantization.modes import complete, mode_at, places
 
 # endregion
 
@@ -33,8 +34,8 @@ from jax_impl.linear import Linear
 # region function
 def save(layer, path):
     path = pathlib.Path(path).resolve()
-    flat = nnx.to_flat_state(nnx.state(layer))
-    state = {".".join(map(str, at)): v[...] for at, v in flat}
+    state = {n: v[...] for n, v in named(layer).items()}
+    state |= places(layer)
     part = path.with_name(f".part.{path.name}")
     try:
         part.write_bytes(msgpack_serialize(state))
@@ -49,15 +50,24 @@ def load(layer, path):
     with open(path, "rb") as file:
         try:
             state = msgpack_restore(file.read())
+            state = complete(state, layer)
             got = describe(state)
         except Exception as error:
             text = f"{path} is no whole checkpoint: {error}"
             raise ValueError(text) from error
+    own = named(layer)
+    check_same(path, describe(own | places(layer)), got)
+    for name in places(layer):
+        own[name].set_metadata(word=mode_at(state[name]))
+        state[name] = jnp.zeros(0)
+    for name, variable in own.items():
+        variable.set_value(jnp.asarray(state[name]))
+
+
+def named(layer):
+    """{name: variable}"""
     flat = nnx.to_flat_state(nnx.state(layer))
-    named = {".".join(map(str, at)): v for at, v in flat}
-    check_same(path, describe(named), got)
-    for name, value in state.items():
-        named[name].set_value(jnp.asarray(value))
+    return {".".join(map(str, at)): v for at, v in flat}
 
 
 def describe(arrays):

@@ -18,6 +18,7 @@ from mxnet import np
 from mxnet.gluon import nn
 
 from mxnet_impl.params_file import read
+from mxnet_impl.quantization.modes import complete
 
 # endregion
 
@@ -70,7 +71,7 @@ def load_parameters(
     self, filename, ctx=None, allow_missing=False, ignore_extra=False
 ):
     with open(filename, "rb") as file:
-        state = read(file.read())
+        state = complete(read(file.read()), self)
     named = self._collect_params_with_prefix()
     found = {named[n] for n in state if n in named}
     missing = [n for n, p in named.items() if p not in found]

@@ -26,6 +26,7 @@ from mxnet import np
 
 from mxnet_impl.linear import Linear
 from mxnet_impl.params_file import read
+from mxnet_impl.quantization.modes import complete
 
 # endregion
 
@@ -46,7 +47,7 @@ def save(layer, path):
 def load(layer, path):
     with open(path, "rb") as file:
         try:
-            state = read(file.read())
+            state = complete(read(file.read()), layer)
             got = describe(state)
         except Exception as error:
             text = f"{path} is no whole checkpoint: {error}"

@@ -25,6 +25,7 @@ import zipfile
 import torch
 
 from pytorch_impl.linear import Linear
+from pytorch_impl.quantization.modes import complete
 
 # endregion
 
@@ -51,6 +52,7 @@ def load(layer, path):
                 raise ValueError(f"it claims {claimed} bytes")
             file.seek(0)
             state = torch.load(file, "cpu", weights_only=True)
+            state = complete(state, layer)
             got = describe(state)
         except Exception as error:
             text = f"{path} is no whole checkpoint: {error}"

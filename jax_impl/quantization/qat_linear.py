@@ -9,8 +9,7 @@ Params: weight (O, I), starts as glorot; bias (O), starts as zeros
         those of the quantizers; the weight has a scale for each o
 Kinds:  weight_quantizer absmax or lsq; input_quantizer any, of signed
         codes if input_signed; bits 2 to 8
-mode:   "observe" starts the quantizers, and y is that of linear
-        "quantize" lets ranges move, "frozen" does not
+mode:   "observe", "quantize" or "frozen", see modes
 Raises: TypeError, ValueError as linear and the quantizers
 Ref:    Jacob et al. 2018, CVPR, 3; Krishnamoorthi 2018, 1806.08342
 """
@@ -24,7 +23,8 @@ from jax_impl.glorot import glorot
 from jax_impl.linear import linear
 from jax_impl.quantization.code_linear import code_linear
 from jax_impl.quantization.fake_quantize import fake_quantize
-from jax_impl.quantization.quantizers import make_quantizer, show
+from jax_impl.quantization.modes import Mode, show
+from jax_impl.quantization.quantizers import make_quantizer
 
 # endregion
 
@@ -81,13 +81,22 @@ class QATLinear(nnx.Module):
         self.input_quantizer = make_quantizer(
             input_quantizer, input_bits, input_signed
         )
-        self.mode = "quantize"
+        self.state = Mode()
+
+    @property
+    def mode(self):
+        return self.state.word
+
+    @mode.setter
+    def mode(self, mode: str):
+        self.state.word = mode
 
     def __call__(self, x):
         check_input("QATLinear", x, "... I", I=self.weight.shape[1])
-        show(self.input_quantizer, x, self.mode)
-        show(self.weight_quantizer, self.weight[...], self.mode)
-        if self.mode == "observe":
+        mode, training = self.mode, not self.state.use_running_average
+        show(self.input_quantizer, x, mode, training)
+        show(self.weight_quantizer, self.weight[...], mode, training)
+        if mode == "observe":
             return linear(x, self.weight, self.bias)
         x, x_scale = on_codes(self.input_quantizer, x)
         weight, w_scale = on_codes(

@@ -7,8 +7,6 @@ FakeQuantizer   fake_quantize, with the qparams of what it has observed
 make_quantizer  one by name: absmax, symmetric, from this batch alone;
     min_max, affine, from all batches; moving_average, affine, momentum
     1/16; percentile, the same of 99.9 percent; pact; lsq
-show            x to a quantizer: mode "observe" starts it, "quantize"
-    lets it observe, and "frozen" leaves it as it is
 
 Grads:  as fake_quantize, pact, lsq: none through a range
 Raises: ValueError for another name, and before start(x)
@@ -62,12 +60,6 @@ def make_quantizer(
     if kind == "lsq":
         return LSQ(bits, signed, count, *along)
     raise ValueError(f"quantizer expected one of {NAMES}, got {kind!r}")
-
-
-def show(quantizer, x, mode: str):
-    moves = mode == "quantize" and quantizer.observes
-    if moves or mode == "observe":
-        quantizer.start(x)
 
 
 # endregion

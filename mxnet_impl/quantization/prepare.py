@@ -22,11 +22,10 @@ from mxnet import gluon, np
 
 from mxnet_impl.linear import Linear
 from mxnet_impl.quantization.attached import check_attached, share
+from mxnet_impl.quantization.modes import place_of, show
 from mxnet_impl.quantization.places import find, replace, together
 from mxnet_impl.quantization.qat_linear import QATLinear
-from mxnet_impl.quantization.quantizers import show
 
-MODES = ("observe", "quantize", "frozen")
 # endregion
 
 
@@ -88,12 +87,11 @@ def prepare(model, config):
 
 
 def set_mode(model, mode: str):
-    if mode not in MODES:
-        want = ", ".join(MODES)
-        raise ValueError(f"mode expected one of {want}, got {mode!r}")
+    place_of(mode)  # or an error, before anything moves
     for layer in find(model, QATLinear).values():
         # what trained since the last call moved the weights
-        show(layer.weight_quantizer, layer.weight.data(), layer.mode)
+        weight = layer.weight.data()
+        show(layer.weight_quantizer, weight, layer.mode, True)
         layer.mode = mode
     return model
 

@@ -9,14 +9,13 @@ Params: weight (O, I), starts as glorot; bias (O), starts as zeros
         those of the quantizers; the weight has a scale for each o
 Kinds:  weight_quantizer absmax or lsq; input_quantizer any, of signed
         codes if input_signed; bits 2 to 8
-mode:   "observe" starts the quantizers, and y is that of linear
-        "quantize" lets ranges move, "frozen" does not
+mode:   "observe", "quantize" or "frozen", see modes
 Raises: TypeError, ValueError as linear and the quantizers
 Ref:    Jacob et al. 2018, CVPR, 3; Krishnamoorthi 2018, 1806.08342
 """
 
 # region imports
-from mxnet import np
+from mxnet import autograd, np
 from mxnet.gluon import nn
 
 from mxnet_impl.checks import check_input
@@ -24,7 +23,8 @@ from mxnet_impl.glorot import glorot
 from mxnet_impl.linear import linear
 from mxnet_impl.quantization.code_linear import code_linear
 from mxnet_impl.quantization.fake_quantize import fake_quantize
-from mxnet_impl.quantization.quantizers import make_quantizer, show
+from mxnet_impl.quantization.modes import Mode, show
+from mxnet_impl.quantization.quantizers import make_quantizer
 
 # endregion
 
@@ -81,15 +81,24 @@ class QATLinear(nn.Block):
         self.input_quantizer = make_quantizer(
             input_quantizer, input_bits, input_signed
         )
-        self.mode = "quantize"
+        self.state = Mode()
+
+    @property
+    def mode(self):
+        return self.state.word
+
+    @mode.setter
+    def mode(self, mode: str):
+        self.state.word = mode
 
     def forward(self, x):
         check_input("QATLinear", x, "... I", I=self.weight.shape[1])
-        show(self.input_quantizer, x, self.mode)
         weight = self.weight.data()
         bias = None if self.bias is None else self.bias.data()
-        show(self.weight_quantizer, weight, self.mode)
-        if self.mode == "observe":
+        mode, training = self.mode, autograd.is_training()
+        show(self.input_quantizer, x, mode, training)
+        show(self.weight_quantizer, weight, mode, training)
+        if mode == "observe":
             return linear(x, weight, bias)
         x, x_scale = on_codes(self.input_quantizer, x)
         weight, w_scale = on_codes(self.weight_quantizer, weight)
@@ -103,7 +112,8 @@ class QATLinear(nn.Block):
 if __name__ == "__main__":
     layer, x = QATLinear(3, 2, weight_bits=4), np.ones((4, 3))
     layer.initialize()
-    print(layer(x))
+    with autograd.record():
+        print(layer(x))
     layer.mode = "frozen"
     print(layer(2 * x))
 # endregion

@@ -22,11 +22,10 @@ import torch
 
 from pytorch_impl.linear import Linear
 from pytorch_impl.quantization.attached import check_attached, share
+from pytorch_impl.quantization.modes import place_of, show
 from pytorch_impl.quantization.places import find, replace, together
 from pytorch_impl.quantization.qat_linear import QATLinear
-from pytorch_impl.quantization.quantizers import show
 
-MODES = ("observe", "quantize", "frozen")
 # endregion
 
 
@@ -85,12 +84,11 @@ def prepare(model, config):
 
 
 def set_mode(model, mode: str):
-    if mode not in MODES:
-        want = ", ".join(MODES)
-        raise ValueError(f"mode expected one of {want}, got {mode!r}")
+    place_of(mode)  # or an error, before anything moves
     for layer in find(model, QATLinear).values():
         # what trained since the last call moved the weights
-        show(layer.weight_quantizer, layer.weight, layer.mode)
+        weight = layer.weight
+        show(layer.weight_quantizer, weight, layer.mode, True)
         layer.mode = mode
     return model
 

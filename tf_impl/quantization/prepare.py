@@ -22,11 +22,10 @@ import tensorflow as tf
 
 from tf_impl.linear import Linear
 from tf_impl.quantization.attached import check_attached, share
+from tf_impl.quantization.modes import place_of, show
 from tf_impl.quantization.places import find, replace, together
 from tf_impl.quantization.qat_linear import QATLinear
-from tf_impl.quantization.quantizers import show
 
-MODES = ("observe", "quantize", "frozen")
 # endregion
 
 
@@ -87,12 +86,11 @@ def prepare(model, config):
 
 
 def set_mode(model, mode: str):
-    if mode not in MODES:
-        want = ", ".join(MODES)
-        raise ValueError(f"mode expected one of {want}, got {mode!r}")
+    place_of(mode)  # or an error, before anything moves
     for layer in find(model, QATLinear).values():
         # what trained since the last call moved the weights
-        show(layer.weight_quantizer, layer.weight.value, layer.mode)
+        weight, place = layer.weight.value, layer.state.place.value
+        show(layer.weight_quantizer, weight, place, True)
         layer.mode = mode
     return model
 

@@ -9,8 +9,7 @@ Params: weight (O, I), starts as glorot; bias (O), starts as zeros
         those of the quantizers; the weight has a scale for each o
 Kinds:  weight_quantizer absmax or lsq; input_quantizer any, of signed
         codes if input_signed; bits 2 to 8
-mode:   "observe" starts the quantizers, and y is that of linear
-        "quantize" lets ranges move, "frozen" does not
+mode:   "observe", "quantize" or "frozen", see modes
 Raises: TypeError, ValueError as linear and the quantizers
 Ref:    Jacob et al. 2018, CVPR, 3; Krishnamoorthi 2018, 1806.08342
 """
@@ -23,7 +22,8 @@ from tf_impl.glorot import glorot
 from tf_impl.linear import linear
 from tf_impl.quantization.code_linear import code_linear
 from tf_impl.quantization.fake_quantize import fake_quantize
-from tf_impl.quantization.quantizers import make_quantizer, show
+from tf_impl.quantization.modes import OBSERVE, Mode, show
+from tf_impl.quantization.quantizers import make_quantizer
 
 # endregion
 
@@ -80,15 +80,29 @@ class QATLinear(tf.keras.layers.Layer):
         self.input_quantizer = make_quantizer(
             input_quantizer, input_bits, input_signed, dtype=policy
         )
-        self.mode = "quantize"
+        self.state = Mode(dtype=policy)
 
-    def call(self, x):
+    @property
+    def mode(self):
+        return self.state.word
+
+    @mode.setter
+    def mode(self, mode: str):
+        self.state.word = mode
+
+    def call(self, x, training=None):
         check_input("QATLinear", x, "... I", I=self.weight.shape[1])
         weight = tf.convert_to_tensor(self.weight)
-        show(self.input_quantizer, x, self.mode)
-        show(self.weight_quantizer, weight, self.mode)
-        if self.mode == "observe":
-            return linear(x, weight, self.bias)
+        mode = self.state.place.value
+        show(self.input_quantizer, x, mode, training)
+        show(self.weight_quantizer, weight, mode, training)
+        return tf.cond(
+            mode == OBSERVE,
+            lambda: linear(x, weight, self.bias),
+            lambda: self.from_codes(x, weight),
+        )
+
+    def from_codes(self, x, weight):
         x, x_scale = on_codes(self.input_quantizer, x)
         weight, w_scale = on_codes(self.weight_quantizer, weight)
         return code_linear(x, weight, self.bias, x_scale, w_scale)
@@ -110,5 +124,5 @@ if __name__ == "__main__":
 # keras 3.15.1: sublayers follow the global dtype policy, not that of
 # the layer which holds them: it is handed on. built: what is never
 # called, here an observer, would make keras warn of unbuilt state
-# tensorflow 2.21.0: a tf.function reads mode once, when it is traced
+# tensorflow 2.21.0: a graph has both branches of tf.cond
 # endregion

@@ -1,0 +1,103 @@
+"""Modes: when the ranges of a quantized layer move, and what keeps it.
+
+observe   with every batch, in evaluation too: so one calibrates. The
+          layer computes what linear does; what is learned starts anew
+quantize  with every batch of training, and with no other
+frozen    never
+A forward pass that is computed again, as activation checkpointing does,
+or that is only traced, is no batch
+show      x to a quantizer, which moves where this is so
+Mode      a sublayer that holds the mode, so that it is in every saved
+          state, as its place in MODES. A state from before has none:
+          the mode stays as it was
+
+Raises: ValueError for another word, or another place
+"""
+
+# region imports
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+MODES = ("observe", "quantize", "frozen")
+KEPT = "state.kept"  # so ends its name in a saved state
+# endregion
+
+
+# region function
+def place_of(mode: str):
+    if mode not in MODES:
+        want = ", ".join(MODES)
+        raise ValueError(f"mode expected one of {want}, got {mode!r}")
+    return MODES.index(mode)
+
+
+def mode_at(place):
+    if int(place) not in range(len(MODES)):
+        want, got = f"0 to {len(MODES) - 1}", int(place)
+        raise ValueError(f"mode expected {want}, got {got}")
+    return MODES[int(place)]
+
+
+def places(layer):
+    """{name: place} of the modes inside, as a saved state has them."""
+    flat = nnx.to_flat_state(nnx.state(layer))
+    named = {".".join(map(str, at)): v for at, v in flat}
+    modes = {n: v.word for n, v in named.items() if n.endswith(KEPT)}
+    return {n: np.array(place_of(word)) for n, word in modes.items()}
+
+
+def complete(saved, layer):
+    """saved, with the modes of layer where it is from before."""
+    saved = places(layer) | saved
+    for name in places(layer):
+        mode_at(saved[name])
+    return saved
+
+
+def show(quantizer, x, mode, training):
+    moves = mode == "quantize" and training and quantizer.observes
+    if moves or mode == "observe":
+        quantizer.start(x)
+
+
+# endregion
+
+
+# region layer
+class Mode(nnx.Module):
+    def __init__(self, word: str = "quantize"):
+        super().__init__()
+        self.kept = nnx.BatchStat(jnp.zeros(0), word=MODES[0])
+        self.word = word
+        self.use_running_average = False  # eval() and train() set it
+
+    @property
+    def word(self):
+        return self.kept.get_metadata("word")
+
+    @word.setter
+    def word(self, mode):
+        self.kept.set_metadata(word=MODES[place_of(mode)])
+
+
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    state = nnx.state(Mode("frozen"))
+    mode = Mode()
+    nnx.update(mode, state)
+    print(state, mode.word)
+# endregion
+
+
+# region what differs here
+# flax 0.12.8: compiled code has to know the mode: it is metadata of an
+# empty BatchStat, which nnx.state has and jit takes as it is; what keeps
+# arrays alone, as nnx.to_pure_dict and Orbax, has not, and checkpoint.py
+# writes its place
+# jax 0.10.2: computed again, as by remat, are operations, not layers:
+# a range moves once
+# endregion
