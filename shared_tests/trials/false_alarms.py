@@ -21,6 +21,7 @@ and after a change of the pages or the budget everything is asked anew.
 
 import argparse
 import itertools
+import json
 import sys
 import time
 
@@ -30,7 +31,7 @@ from rich.console import Console
 
 from pytorch_impl import adapter
 from shared_tests.environments import FRAMEWORKS
-from shared_tests.files import ROOT, append, json_lines, sha256
+from shared_tests.files import ROOT, append, json_lines, sha256, write
 from shared_tests.live import judging, random_rows, ranges
 from shared_tests.live.client import (
     Request,
@@ -323,6 +324,7 @@ def run(minutes, console, folder=FOLDER):
     """Cases until the time is up; all lines there are."""
     path = folder / f"{digest()}.jsonl"
     lines = json_lines(path)
+    write(path, "".join(json.dumps(line) + "\n" for line in lines))
     workers = [Worker(framework) for framework in FRAMEWORKS]
     deadline = time.monotonic() + 60 * minutes
     elements, alarms = totals(lines)
