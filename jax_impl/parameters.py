@@ -33,7 +33,7 @@ Frozen = nnx.variable_type_from_name("frozen", allow_register=True)
 def named_parameters(layer):
     own, below = {}, {}
     held = vars(layer) if isinstance(layer, nnx.Pytree) else {}
-    for name, value in (held | inside(layer)).items():
+    for name, value in (inside(layer) | held).items():
         if isinstance(value, (nnx.Param, Frozen)):
             own[name] = value
         elif isinstance(value, HOLDERS):

@@ -30,7 +30,7 @@ def named_parameters(layer):
     own, below = {}, {}
     holds = isinstance(layer, tf.keras.layers.Layer)
     held = attributes(layer) if holds else {}
-    for name, value in (held | inside(layer)).items():
+    for name, value in (inside(layer) | held).items():
         if isinstance(value, tf.keras.Variable):
             if value.value.trainable:
                 own[name] = value

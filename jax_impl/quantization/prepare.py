@@ -1,16 +1,17 @@
 """Prepare: make a trained float model ready for training in few bits.
 
 prepare(model, config)  every Linear, those inside other layers too,
-    becomes a QATLinear with the same weight and bias. config maps
+    becomes a QATLinear that has its weight and bias. config maps
     patterns of their names, such as "*" or "blocks.*.mlp.*", to options
     of QATLinear, or to None: stays as it is. Of the patterns that fit a
-    name, the last counts
+    name, the last counts; two names of one layer have to agree
 set_mode(model, mode)   "observe", "quantize" or "frozen", everywhere
 
 Both change the model and return it; a model that is a Linear itself,
 whose name is "", comes back as a new layer
 
-Raises: ValueError for a pattern that fits no layer and an unknown mode
+Raises: ValueError for a pattern that fits no layer, an unknown mode and
+        a Linear that is more than its page says, before any change
         TypeError, ValueError as QATLinear for its options
 Ref:    Jacob et al. 2018, CVPR, 3 (alg. 1)
 """
