@@ -18,7 +18,8 @@ import math
 import jax.numpy as jnp
 from flax import nnx
 
-from jax_impl.checks import check_input, whole
+from jax_impl.arguments import whole
+from jax_impl.checks import check_input
 
 # endregion
 

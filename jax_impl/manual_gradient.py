@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jax_impl.checks import check_input
-from jax_impl.glorot import glorot
+from jax_impl.glorot import glorot, sizes
 
 # endregion
 
@@ -89,7 +89,7 @@ class WeightedSum(nnx.Module):
 class ManualLinear(nnx.Module):
     def __init__(self, in_features: int, out_features: int, *, rngs):
         super().__init__()
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape, rngs=rngs)
         self.weight = nnx.Param(start)
         self.bias = nnx.Param(jnp.zeros(out_features))

@@ -18,7 +18,8 @@ import math
 from mxnet import init, np
 from mxnet.gluon import nn
 
-from mxnet_impl.checks import check_input, whole
+from mxnet_impl.arguments import whole
+from mxnet_impl.checks import check_input
 
 # endregion
 

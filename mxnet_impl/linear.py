@@ -19,7 +19,7 @@ from mxnet.gluon import nn
 
 from mxnet_impl.checks import check_input
 from mxnet_impl.custom_function import empty_result
-from mxnet_impl.glorot import glorot
+from mxnet_impl.glorot import glorot, sizes
 from mxnet_impl.precision import cast_like, widen
 
 # endregion
@@ -54,7 +54,7 @@ class Linear(nn.Block):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         get = self.params.get
         self.weight = get("weight", shape=shape, init=start)
@@ -70,7 +70,7 @@ class Linear(nn.Block):
 class LinearReLU(nn.Block):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         get = self.params.get
         self.weight = get("weight", shape=shape, init=start)

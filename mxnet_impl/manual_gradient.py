@@ -20,7 +20,7 @@ from mxnet.gluon import nn
 
 from mxnet_impl.checks import check_input
 from mxnet_impl.custom_function import Function
-from mxnet_impl.glorot import glorot
+from mxnet_impl.glorot import glorot, sizes
 
 # endregion
 
@@ -85,8 +85,8 @@ def manual_linear(x, weight, bias):
 class WeightedSum(nn.Block):
     def __init__(self, in_features: int, **kwargs):
         super().__init__(**kwargs)
-        start, get = glorot(in_features), self.params.get
-        self.weight = get("weight", shape=(in_features,), init=start)
+        shape, get = sizes(in_features), self.params.get
+        self.weight = get("weight", shape=shape, init=glorot(*shape))
 
     def forward(self, x):
         return weighted_sum(x, self.weight.data())
@@ -95,7 +95,7 @@ class WeightedSum(nn.Block):
 class ManualLinear(nn.Block):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start, get = glorot(*shape), self.params.get
         self.weight = get("weight", shape=shape, init=start)
         self.bias = get("bias", shape=shape[:1], init="zeros")

@@ -18,7 +18,8 @@ import math
 import torch
 from torch import nn
 
-from pytorch_impl.checks import check_input, whole
+from pytorch_impl.arguments import whole
+from pytorch_impl.checks import check_input
 
 # endregion
 

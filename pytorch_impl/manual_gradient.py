@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from pytorch_impl.checks import check_input
-from pytorch_impl.glorot import glorot
+from pytorch_impl.glorot import glorot, sizes
 from pytorch_impl.transforms import Function, apply
 
 # endregion
@@ -98,7 +98,7 @@ class WeightedSum(nn.Module):
 class ManualLinear(nn.Module):
     def __init__(self, in_features: int, out_features: int):
         super().__init__()
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         self.weight = nn.Parameter(start)
         self.bias = nn.Parameter(torch.zeros(out_features))

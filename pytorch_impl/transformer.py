@@ -20,7 +20,8 @@ import math
 import torch
 from torch import nn
 
-from pytorch_impl.checks import check_input, whole
+from pytorch_impl.arguments import whole
+from pytorch_impl.checks import check_input
 from pytorch_impl.linear import Linear
 from pytorch_impl.mlp import MLP
 from pytorch_impl.multi_head_attention import MultiHeadAttention
@@ -68,10 +69,9 @@ class TransformerClassifier(nn.Module):
         num_classes: int,
     ):
         super().__init__()
+        layers = whole("num_layers", num_layers, 0)
         self.embed = Linear(input_dim, embed_dim)
-        blocks = [
-            Block(embed_dim, num_heads) for _ in range(num_layers)
-        ]
+        blocks = [Block(embed_dim, num_heads) for _ in range(layers)]
         self.blocks = nn.ModuleList(blocks)
         self.norm = RMSNorm(embed_dim)
         self.head = Linear(embed_dim, num_classes)

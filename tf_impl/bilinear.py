@@ -17,7 +17,8 @@ import math
 
 import tensorflow as tf
 
-from tf_impl.checks import check_input, whole
+from tf_impl.arguments import whole
+from tf_impl.checks import check_input
 
 # endregion
 

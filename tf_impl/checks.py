@@ -7,7 +7,6 @@ that names the caller, what it expected and what it got.
         only    the names of the dtypes allowed, else any real float
         array   what the message calls it
         sizes   the sizes that are known, I=7
-    whole(what, value, least) is an argument such as a size as an int
     has_numbers(x): a compiled function knows shapes, not numbers
 
 Raises: TypeError if x is not an array of the right dtype; ValueError
@@ -15,8 +14,6 @@ Raises: TypeError if x is not an array of the right dtype; ValueError
 """
 
 # region imports
-import numbers
-
 import tensorflow as tf
 
 # endregion
@@ -37,8 +34,10 @@ def check_input(
 ):
     what = f"{caller}: {array}"
     if not isinstance(x, (tf.Tensor, tf.Variable)):
-        got = type(x).__name__
-        raise TypeError(f"{what} expected an array, got {got}")
+        got = f"{type(x).__module__}.{type(x).__name__}"
+        got = got.removeprefix("builtins.")
+        want = "an array of tensorflow"
+        raise TypeError(f"{what} expected {want}, got {got}")
     got = dtype_name(x)
     if only is not None and got not in only:
         want = " or ".join(only)
@@ -73,15 +72,6 @@ def check_least(what: str, value: int, least: int):
     if value < least:
         want = f"an integer of at least {least}"
         raise ValueError(f"{what} expected {want}, got {value}")
-
-
-def whole(what: str, value, least: int):
-    """As Python's int: a sum of NumPy's small integers wraps."""
-    integer = isinstance(value, numbers.Integral)
-    if not integer or isinstance(value, bool) or value < least:
-        want = f"an integer of at least {least}"
-        raise ValueError(f"{what} expected {want}, got {value!r}")
-    return int(value)
 
 
 def check_multiple(what: str, value: int, of: str, unit: int):

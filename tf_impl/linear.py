@@ -17,7 +17,7 @@ Ref:    Nair, Hinton 2010, ICML, 2 (the rectifier)
 import tensorflow as tf
 
 from tf_impl.checks import check_input
-from tf_impl.glorot import glorot
+from tf_impl.glorot import glorot, sizes
 from tf_impl.precision import cast_like, widen
 
 # endregion
@@ -49,7 +49,7 @@ class Linear(tf.keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         self.weight = self.add_weight(shape, start, name="weight")
         self.bias = None
@@ -63,7 +63,7 @@ class Linear(tf.keras.layers.Layer):
 class LinearReLU(tf.keras.layers.Layer):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         self.weight = self.add_weight(shape, start, name="weight")
         self.bias = self.add_weight(shape[:1], "zeros", name="bias")

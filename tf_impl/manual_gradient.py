@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tf_impl.checks import check_input
 from tf_impl.custom_gradient import custom_gradient
-from tf_impl.glorot import glorot
+from tf_impl.glorot import glorot, sizes
 
 # endregion
 
@@ -95,7 +95,7 @@ class WeightedSum(tf.keras.layers.Layer):
 class ManualLinear(tf.keras.layers.Layer):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         self.weight = self.add_weight(shape, start, name="weight")
         self.bias = self.add_weight(shape[:1], "zeros", name="bias")

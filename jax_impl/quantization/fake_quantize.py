@@ -70,7 +70,7 @@ fake_quantize_rule.defvjp(fake_quantize_fwd, fake_quantize_bwd)
 # region function
 def expand(caller: str, x, scale, zero_point, axis):
     """Both checked, in a shape that broadcasts against x."""
-    check_quantizer(caller, x, scale, axis)
+    axis = check_quantizer(caller, x, scale, axis)
     sizes = dict(zip("C", scale.shape))
     axes, only = " ".join(sizes), ["int32"]
     check_input(caller, zero_point, axes, only, "zero_point", **sizes)

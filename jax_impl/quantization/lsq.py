@@ -19,11 +19,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jax_impl.arguments import channels, counted
 from jax_impl.quantization.codes import (
-    Codes,
     along,
     check_quantizer,
     code_range,
+    make_codes,
     rows,
 )
 from jax_impl.quantization.qparams import first_step, inverse
@@ -68,8 +69,8 @@ lsq_rule.defvjp(lsq_fwd, lsq_bwd)
 # region function
 def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     qmin, qmax = code_range(bits, signed)
-    check_quantizer("lsq", x, step, axis, "step")
-    n = num_elements or max(rows(x, axis).shape[-1], 1)
+    axis = check_quantizer("lsq", x, step, axis, "step")
+    n = counted(num_elements) or max(rows(x, axis).shape[-1], 1)
     n = n if isinstance(n, int) else jnp.asarray(n, x.dtype)
     g = (n * qmax) ** -0.5
     return lsq_rule(x, step, g, qmin, qmax, axis)
@@ -91,10 +92,9 @@ class LSQ(nnx.Module):
         num_channels=None,
     ):
         super().__init__()
-        code_range(bits, signed)
-        shape = () if axis is None else (num_channels,)
-        self.codes = Codes(int(bits), signed, axis)
-        self.num_elements = num_elements
+        self.codes = make_codes(bits, signed, axis)
+        shape = channels(axis, num_channels)
+        self.num_elements = counted(num_elements)
         self.step = nnx.Param(jnp.full(shape, jnp.nan))
 
     def start(self, x):

@@ -19,10 +19,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jax_impl.arguments import real
 from jax_impl.quantization.codes import (
-    Codes,
     check_quantizer,
     code_range,
+    make_codes,
 )
 from jax_impl.quantization.qparams import first_step
 
@@ -78,9 +79,10 @@ class PACT(nnx.Module):
 
     def __init__(self, bits: int = 4, alpha_init: float = 6.0):
         super().__init__()
-        self.codes = Codes(int(bits), signed=False)
+        self.codes = make_codes(bits, signed=False)
         self.levels = code_range(bits, signed=False)[1]
-        self.alpha = nnx.Param(jnp.asarray(alpha_init, float))
+        start = real("alpha_init", alpha_init)
+        self.alpha = nnx.Param(jnp.asarray(start, float))
 
     def start(self, x):
         step = first_step(x, self.codes)

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jax_impl.checks import check_input
-from jax_impl.glorot import glorot
+from jax_impl.glorot import glorot, sizes
 from jax_impl.linear import linear
 from jax_impl.quantization.code_linear import code_linear
 from jax_impl.quantization.fake_quantize import fake_quantize
@@ -69,7 +69,7 @@ class QATLinear(nnx.Module):
     ):
         super().__init__()
         check_choice(weight_quantizer, weight_bits, input_bits)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape, rngs=rngs)
         self.weight = nnx.Param(start)
         self.bias = nnx.data(None)

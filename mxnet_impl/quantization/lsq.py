@@ -18,12 +18,13 @@ Ref:    Esser et al. 2020, ICLR, eq. 1 to 5
 from mxnet import autograd, np
 from mxnet.gluon import nn
 
+from mxnet_impl.arguments import channels, counted
 from mxnet_impl.custom_function import Filled, Function
 from mxnet_impl.quantization.codes import (
-    Codes,
     along,
     check_quantizer,
     code_range,
+    make_codes,
     rows,
 )
 from mxnet_impl.quantization.qparams import first_step, inverse
@@ -66,8 +67,8 @@ class LSQRule(Function):
 # region function
 def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     qmin, qmax = code_range(bits, signed)
-    check_quantizer("lsq", x, step, axis, "step")
-    n = num_elements or max(rows(x, axis).shape[-1], 1)
+    axis = check_quantizer("lsq", x, step, axis, "step")
+    n = counted(num_elements) or max(rows(x, axis).shape[-1], 1)
     g = 1 / np.sqrt(n * qmax)
     return LSQRule(qmin, qmax, axis, g)(x, step)
 
@@ -89,10 +90,9 @@ class LSQ(nn.Block):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        code_range(bits, signed)
-        shape = () if axis is None else (num_channels,)
-        self.codes = Codes(int(bits), signed, axis)
-        self.num_elements = num_elements
+        self.codes = make_codes(bits, signed, axis)
+        shape = channels(axis, num_channels)
+        self.num_elements = counted(num_elements)
         self.step = self.params.get("step", shape=shape, init=Filled())
 
     def start(self, x):

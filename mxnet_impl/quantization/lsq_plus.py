@@ -16,12 +16,13 @@ Ref:    Bhalgat et al. 2020, CVPRW, eq. 1 to 5
 from mxnet import autograd, np
 from mxnet.gluon import nn
 
+from mxnet_impl.arguments import channels, counted
 from mxnet_impl.custom_function import Filled, Function
 from mxnet_impl.quantization.codes import (
-    Codes,
     along,
     check_quantizer,
     code_range,
+    make_codes,
     rows,
 )
 from mxnet_impl.quantization.lsq import lsq_backward, lsq_forward
@@ -64,8 +65,8 @@ def lsq_plus(
     x, step, offset, bits=4, signed=True, axis=None, num_elements=None
 ):
     qmin, qmax = code_range(bits, signed)
-    check_quantizer("lsq_plus", x, step, axis, "step")
-    n = num_elements or max(rows(x, axis).shape[-1], 1)
+    axis = check_quantizer("lsq_plus", x, step, axis, "step")
+    n = counted(num_elements) or max(rows(x, axis).shape[-1], 1)
     g = 1 / np.sqrt(n * qmax)
     return LSQPlusRule(qmin, qmax, axis, g)(x, step, offset)
 
@@ -85,10 +86,9 @@ class LSQPlus(nn.Block):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        code_range(bits, signed)
-        shape = () if axis is None else (num_channels,)
-        self.codes = Codes(int(bits), signed, axis)
-        self.num_elements = num_elements
+        self.codes = make_codes(bits, signed, axis)
+        shape = channels(axis, num_channels)
+        self.num_elements = counted(num_elements)
         get = self.params.get
         self.step = get("step", shape=shape, init=Filled())
         self.offset = get("offset", shape=shape, init=Filled(0.0))

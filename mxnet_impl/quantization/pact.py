@@ -18,11 +18,12 @@ Ref:    Choi et al. 2018, arXiv 1805.06085, eq. 1 to 3
 from mxnet import autograd, np
 from mxnet.gluon import nn
 
+from mxnet_impl.arguments import real
 from mxnet_impl.custom_function import Filled, Function
 from mxnet_impl.quantization.codes import (
-    Codes,
     check_quantizer,
     code_range,
+    make_codes,
 )
 from mxnet_impl.quantization.qparams import first_step
 
@@ -76,10 +77,11 @@ class PACT(nn.Block):
         self, bits: int = 4, alpha_init: float = 6.0, **kwargs
     ):
         super().__init__(**kwargs)
-        self.codes = Codes(int(bits), signed=False)
+        self.codes = make_codes(bits, signed=False)
         self.levels = code_range(bits, signed=False)[1]
+        start = real("alpha_init", alpha_init)
         self.alpha = self.params.get(
-            "alpha", shape=(), init=Filled(alpha_init)
+            "alpha", shape=(), init=Filled(start)
         )
 
     def start(self, x):

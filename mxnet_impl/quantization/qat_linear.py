@@ -20,7 +20,7 @@ from mxnet import np
 from mxnet.gluon import nn
 
 from mxnet_impl.checks import check_input
-from mxnet_impl.glorot import glorot
+from mxnet_impl.glorot import glorot, sizes
 from mxnet_impl.linear import linear
 from mxnet_impl.quantization.code_linear import code_linear
 from mxnet_impl.quantization.fake_quantize import fake_quantize
@@ -68,7 +68,7 @@ class QATLinear(nn.Block):
     ):
         super().__init__(**kwargs)
         check_choice(weight_quantizer, weight_bits, input_bits)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         get = self.params.get
         self.weight = get("weight", shape=shape, init=start)

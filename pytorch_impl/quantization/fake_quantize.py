@@ -64,7 +64,7 @@ class FakeQuantizeRule(Function):
 # region function
 def expand(caller: str, x, scale, zero_point, axis):
     """Both checked, in a shape that broadcasts against x."""
-    check_quantizer(caller, x, scale, axis)
+    axis = check_quantizer(caller, x, scale, axis)
     sizes = dict(zip("C", scale.shape))
     axes, only = " ".join(sizes), ["int32"]
     check_input(caller, zero_point, axes, only, "zero_point", **sizes)

@@ -18,11 +18,12 @@ Ref:    Esser et al. 2020, ICLR, eq. 1 to 5
 import torch
 from torch import nn
 
+from pytorch_impl.arguments import channels, counted
 from pytorch_impl.quantization.codes import (
-    Codes,
     along,
     check_quantizer,
     code_range,
+    make_codes,
     rows,
 )
 from pytorch_impl.quantization.qparams import first_step, inverse
@@ -67,8 +68,8 @@ class LSQRule(Function):
 # region function
 def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     qmin, qmax = code_range(bits, signed)
-    check_quantizer("lsq", x, step, axis, "step")
-    n = num_elements or max(rows(x, axis).shape[-1], 1)
+    axis = check_quantizer("lsq", x, step, axis, "step")
+    n = counted(num_elements) or max(rows(x, axis).shape[-1], 1)
     g = (n * qmax) ** -0.5
     return apply(LSQRule, x, step, qmin, qmax, axis, g)
 
@@ -89,10 +90,9 @@ class LSQ(nn.Module):
         num_channels=None,
     ):
         super().__init__()
-        code_range(bits, signed)
-        shape = () if axis is None else (num_channels,)
-        self.codes = Codes(int(bits), signed, axis)
-        self.num_elements = num_elements
+        self.codes = make_codes(bits, signed, axis)
+        shape = channels(axis, num_channels)
+        self.num_elements = counted(num_elements)
         self.step = nn.Parameter(torch.full(shape, torch.nan))
 
     def start(self, x):

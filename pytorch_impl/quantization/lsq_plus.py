@@ -16,11 +16,12 @@ Ref:    Bhalgat et al. 2020, CVPRW, eq. 1 to 5
 import torch
 from torch import nn
 
+from pytorch_impl.arguments import channels, counted
 from pytorch_impl.quantization.codes import (
-    Codes,
     along,
     check_quantizer,
     code_range,
+    make_codes,
     rows,
 )
 from pytorch_impl.quantization.lsq import lsq_backward, lsq_forward
@@ -65,8 +66,8 @@ def lsq_plus(
     x, step, offset, bits=4, signed=True, axis=None, num_elements=None
 ):
     qmin, qmax = code_range(bits, signed)
-    check_quantizer("lsq_plus", x, step, axis, "step")
-    n = num_elements or max(rows(x, axis).shape[-1], 1)
+    axis = check_quantizer("lsq_plus", x, step, axis, "step")
+    n = counted(num_elements) or max(rows(x, axis).shape[-1], 1)
     g = (n * qmax) ** -0.5
     return apply(LSQPlusRule, x, step, offset, qmin, qmax, axis, g)
 
@@ -85,10 +86,9 @@ class LSQPlus(nn.Module):
         num_channels=None,
     ):
         super().__init__()
-        code_range(bits, signed)
-        shape = () if axis is None else (num_channels,)
-        self.codes = Codes(int(bits), signed, axis)
-        self.num_elements = num_elements
+        self.codes = make_codes(bits, signed, axis)
+        shape = channels(axis, num_channels)
+        self.num_elements = counted(num_elements)
         self.step = nn.Parameter(torch.full(shape, torch.nan))
         self.offset = nn.Parameter(torch.zeros(shape))
 

@@ -18,10 +18,11 @@ Ref:    Choi et al. 2018, arXiv 1805.06085, eq. 1 to 3
 import torch
 from torch import nn
 
+from pytorch_impl.arguments import real
 from pytorch_impl.quantization.codes import (
-    Codes,
     check_quantizer,
     code_range,
+    make_codes,
 )
 from pytorch_impl.quantization.qparams import first_step
 from pytorch_impl.transforms import Function, apply
@@ -73,9 +74,10 @@ class PACT(nn.Module):
 
     def __init__(self, bits: int = 4, alpha_init: float = 6.0):
         super().__init__()
-        self.codes = Codes(int(bits), signed=False)
+        self.codes = make_codes(bits, signed=False)
         self.levels = code_range(bits, signed=False)[1]
-        self.alpha = nn.Parameter(torch.tensor(alpha_init))
+        start = real("alpha_init", alpha_init)
+        self.alpha = nn.Parameter(torch.tensor(start))
 
     def start(self, x):
         with torch.no_grad():

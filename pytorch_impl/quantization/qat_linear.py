@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from pytorch_impl.checks import check_input
-from pytorch_impl.glorot import glorot
+from pytorch_impl.glorot import glorot, sizes
 from pytorch_impl.linear import linear
 from pytorch_impl.quantization.code_linear import code_linear
 from pytorch_impl.quantization.fake_quantize import fake_quantize
@@ -67,7 +67,7 @@ class QATLinear(nn.Module):
     ):
         super().__init__()
         check_choice(weight_quantizer, weight_bits, input_bits)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         self.weight = nn.Parameter(start)
         self.bias = None

@@ -20,7 +20,7 @@ import math
 
 from torch import nn
 
-from pytorch_impl.quantization.codes import Codes, code_range
+from pytorch_impl.quantization.codes import make_codes
 from pytorch_impl.quantization.fake_quantize import fake_quantize
 from pytorch_impl.quantization.lsq import LSQ
 from pytorch_impl.quantization.observers import (
@@ -85,9 +85,8 @@ class FakeQuantizer(nn.Module):
         symmetric: bool = False,
     ):
         super().__init__()
-        code_range(bits, signed, symmetric)
         self.observer, self.symmetric = observer, symmetric
-        self.codes = Codes(int(bits), signed, observer.axis, symmetric)
+        self.codes = make_codes(bits, signed, observer.axis, symmetric)
 
     def start(self, x):
         self.observer.observe(x)

@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tf_impl.checks import check_input, has_numbers, whole
+from tf_impl.arguments import check_axis, whole
+from tf_impl.checks import check_input, has_numbers
 
 # endregion
 
@@ -45,20 +46,15 @@ def code_range(
         want = "signed codes for narrow_range"
         raise ValueError(f"signed expected {want}, got {signed!r}")
     if signed:
-        return -(2 ** (bits - 1)) + narrow_range, 2 ** (bits - 1) - 1
+        half, left_out = 2 ** (bits - 1), bool(narrow_range)
+        return left_out - half, half - 1
     return 0, 2**bits - 1
 
 
-def check_axis(caller: str, x, axis=None):
-    """The shape of a step along that axis."""
-    if axis is None:
-        return ()
-    rank = len(x.shape)
-    if not hasattr(axis, "__index__") or not -rank <= axis < rank:
-        want = f"None or an axis of {rank}"
-        text = f"{caller}: axis expected {want}, got {axis!r}"
-        raise ValueError(text)
-    return (x.shape[axis],)
+def make_codes(bits, signed=True, axis=None, narrow_range=False):
+    code_range(bits, signed, narrow_range)
+    axis = None if axis is None else whole("axis", axis)
+    return Codes(int(bits), signed, axis, narrow_range)
 
 
 def check_step(caller: str, step, shape, array: str = "scale"):
@@ -79,11 +75,13 @@ def check_step(caller: str, step, shape, array: str = "scale"):
 
 
 def check_quantizer(caller: str, x, step, axis=None, array="scale"):
+    """The axis, as Python's integer."""
     check_input(caller, x, "...", only=("float32", "float64"))
     same = [x.dtype.name]
     check_input(caller, step, "...", same, array)
     shape = check_axis(caller, x, axis)
     check_step(caller, step, shape, array)
+    return None if axis is None else int(axis)
 
 
 def along(step, x, axis=None):
@@ -98,7 +96,7 @@ def rows(x, axis=None):
     """(n), all of x, or along axis (C, n)."""
     if axis is None:
         return tf.reshape(x, (-1,))
-    first = tf.experimental.numpy.swapaxes(x, 0, axis)  # C ...
+    first = tf.experimental.numpy.swapaxes(x, 0, int(axis))  # C ...
     return tf.reshape(first, (tf.shape(x)[axis], -1))
 
 

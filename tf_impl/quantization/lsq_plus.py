@@ -15,12 +15,13 @@ Ref:    Bhalgat et al. 2020, CVPRW, eq. 1 to 5
 # region imports
 import tensorflow as tf
 
+from tf_impl.arguments import channels, counted
 from tf_impl.custom_gradient import custom_gradient
 from tf_impl.quantization.codes import (
-    Codes,
     along,
     check_quantizer,
     code_range,
+    make_codes,
     rows,
 )
 from tf_impl.quantization.lsq import lsq_backward, lsq_forward
@@ -62,8 +63,8 @@ def lsq_plus(
     x, step, offset, bits=4, signed=True, axis=None, num_elements=None
 ):
     qmin, qmax = code_range(bits, signed)
-    check_quantizer("lsq_plus", x, step, axis, "step")
-    n = int(num_elements or 0) or tf.shape(rows(x, axis))[-1]
+    axis = check_quantizer("lsq_plus", x, step, axis, "step")
+    n = counted(num_elements) or tf.shape(rows(x, axis))[-1]
     n = tf.maximum(tf.cast(n, tf.float64), 1)
     g = tf.cast(1 / tf.sqrt(n * qmax), x.dtype)
     return lsq_plus_rule(x, step, offset, qmin, qmax, axis, g)
@@ -84,10 +85,9 @@ class LSQPlus(tf.keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        code_range(bits, signed)
-        shape = () if axis is None else (num_channels,)
-        self.codes = Codes(int(bits), signed, axis)
-        self.num_elements = num_elements
+        self.codes = make_codes(bits, signed, axis)
+        shape = channels(axis, num_channels)
+        self.num_elements = counted(num_elements)
         start = tf.keras.initializers.Constant(float("nan"))
         self.step = self.add_weight(shape, start, name="step")
         self.offset = self.add_weight(shape, "zeros", name="offset")

@@ -17,11 +17,12 @@ Ref:    Choi et al. 2018, arXiv 1805.06085, eq. 1 to 3
 # region imports
 import tensorflow as tf
 
+from tf_impl.arguments import real
 from tf_impl.custom_gradient import custom_gradient
 from tf_impl.quantization.codes import (
-    Codes,
     check_quantizer,
     code_range,
+    make_codes,
 )
 from tf_impl.quantization.qparams import first_step
 
@@ -77,9 +78,10 @@ class PACT(tf.keras.layers.Layer):
         self, bits: int = 4, alpha_init: float = 6.0, **kwargs
     ):
         super().__init__(**kwargs)
-        self.codes = Codes(int(bits), signed=False)
+        self.codes = make_codes(bits, signed=False)
         self.levels = code_range(bits, signed=False)[1]
-        start = tf.keras.initializers.Constant(alpha_init)
+        start = real("alpha_init", alpha_init)
+        start = tf.keras.initializers.Constant(start)
         self.alpha = self.add_weight((), start, name="alpha")
 
     def start(self, x):

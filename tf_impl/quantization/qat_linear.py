@@ -19,7 +19,7 @@ Ref:    Jacob et al. 2018, CVPR, 3; Krishnamoorthi 2018, 1806.08342
 import tensorflow as tf
 
 from tf_impl.checks import check_input
-from tf_impl.glorot import glorot
+from tf_impl.glorot import glorot, sizes
 from tf_impl.linear import linear
 from tf_impl.quantization.code_linear import code_linear
 from tf_impl.quantization.fake_quantize import fake_quantize
@@ -68,7 +68,7 @@ class QATLinear(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         policy, self.built = self.dtype_policy, True
         check_choice(weight_quantizer, weight_bits, input_bits)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         self.weight = self.add_weight(shape, start, name="weight")
         self.bias = None
