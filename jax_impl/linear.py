@@ -26,7 +26,8 @@ from jax_impl.precision import cast_like, widen
 
 # region function
 def linear(x, weight, bias=None):
-    check_input("linear", x, "... I", I=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input("linear", x, "... I", like=like, I=size)
     y = jnp.einsum("...i,oi->...o", x, weight)  # ... O
     y = y if bias is None else widen(y) + widen(bias)
     return cast_like(y, x)

@@ -26,7 +26,8 @@ from jax_impl.precision import cast_like, widen
 
 # region function
 def rms_norm(x, weight, eps: float = 1e-6):
-    check_input("rms_norm", x, "... C", C=weight.shape[0])
+    size = weight.shape[0]
+    check_input("rms_norm", x, "... C", like=[weight], C=size)
     eps = real("rms_norm: eps", eps)
     wide = widen(x)
     mean = jnp.mean(wide * wide, axis=-1, keepdims=True)  # ... 1

@@ -26,7 +26,8 @@ from mxnet_impl.checks import check_input
 
 # region function
 def bilinear(x, weight):
-    check_input("bilinear", x, "... I", I=weight.shape[0])
+    size = weight.shape[0]
+    check_input("bilinear", x, "... I", like=[weight], I=size)
     wx = np.einsum("...i,ijk->...jk", x, weight)  # ... J K
     return np.einsum("...jk,...j->...k", wx, x)  # ... K
 

@@ -46,7 +46,8 @@ def standardized_conv2d(
     eps: float = 1e-5,
 ):
     caller = "standardized_conv2d"
-    check_input(caller, x, "B C H W", C=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input(caller, x, "B C H W", like=like, C=size)
     stride = whole(f"{caller}: stride", stride, 1)
     padding = whole(f"{caller}: padding", padding, 0)
     eps = real(f"{caller}: eps", eps)
@@ -55,8 +56,7 @@ def standardized_conv2d(
     check_least(f"{caller}: W of x", x.shape[3], least)
     if x.shape[0] == 0:
         sizes = ((n - least) // stride + 1 for n in x.shape[2:])
-        shape = (0, weight.shape[0], *sizes)
-        return empty_result(shape, x, weight, bias)
+        return empty_result((0, weight.shape[0], *sizes), x, *like)
     v = standardize(weight, eps)  # O C I J
     sizes = dict(kernel=v.shape[2:], num_filter=v.shape[0])
     sizes |= dict(stride=(stride, stride), pad=(padding, padding))

@@ -27,7 +27,8 @@ from mxnet_impl.precision import cast_like, widen
 
 # region function
 def linear(x, weight, bias=None):
-    check_input("linear", x, "... I", I=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input("linear", x, "... I", like=like, I=size)
     if 0 in x.shape[:-1]:
         shape = (*x.shape[:-1], weight.shape[0])
         return empty_result(shape, x, weight, bias)

@@ -27,7 +27,8 @@ from mxnet_impl.precision import cast_like, widen
 
 # region function
 def rms_norm(x, weight, eps: float = 1e-6):
-    check_input("rms_norm", x, "... C", C=weight.shape[0])
+    size = weight.shape[0]
+    check_input("rms_norm", x, "... C", like=[weight], C=size)
     eps = real("rms_norm: eps", eps)
     if 0 in x.shape:
         return empty_result(x.shape, x, weight)

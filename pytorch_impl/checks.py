@@ -6,6 +6,7 @@ that names the caller, what it expected and what it got.
         axes    a word for each axis, "B I"; "... I" allows leading ones
         only    the names of the dtypes allowed, else any real float
         array   what the message calls it
+        like    parameters: no layer mixes their dtypes with that of x
         sizes   the sizes that are known, I=7
     has_numbers(x): a compiled function knows shapes, not numbers
 
@@ -33,7 +34,13 @@ def has_numbers(x):
 
 
 def check_input(
-    caller: str, x, axes: str, only=None, array: str = "x", **sizes: int
+    caller: str,
+    x,
+    axes: str,
+    only=None,
+    array: str = "x",
+    like=(),
+    **sizes: int,
 ):
     what = f"{caller}: {array}"
     if not isinstance(x, torch.Tensor):
@@ -48,6 +55,11 @@ def check_input(
     if only is None and not x.dtype.is_floating_point:
         want = "a real floating dtype"
         raise TypeError(f"{what} expected {want}, got {got}")
+    mixes = not x.is_meta and torch.is_autocast_enabled(x.device.type)
+    for parameter in () if mixes else like:
+        if parameter is not None and dtype_name(parameter) != got:
+            want = dtype_name(parameter)
+            raise TypeError(f"{what} expected {want}, got {got}")
     check_shape(what, x.shape, axes, **sizes)
 
 

@@ -45,7 +45,8 @@ def standardized_conv2d(
     eps: float = 1e-5,
 ):
     caller = "standardized_conv2d"
-    check_input(caller, x, "B C H W", C=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input(caller, x, "B C H W", like=like, C=size)
     stride = whole(f"{caller}: stride", stride, 1)
     padding = whole(f"{caller}: padding", padding, 0)
     eps = real(f"{caller}: eps", eps)

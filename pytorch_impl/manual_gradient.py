@@ -71,13 +71,15 @@ manual_linear_rule = functools.partial(apply, ManualLinearRule)
 
 # region function
 def weighted_sum(x, weight):
-    check_input("weighted_sum", x, "... I", I=weight.shape[0])
-    x = torch.reshape(x, (-1, weight.shape[0]))  # N I
+    size = weight.shape[0]
+    check_input("weighted_sum", x, "... I", like=[weight], I=size)
+    x = torch.reshape(x, (-1, size))  # N I
     return weighted_sum_rule(x, weight)
 
 
 def manual_linear(x, weight, bias):
-    check_input("manual_linear", x, "N I", I=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input("manual_linear", x, "N I", like=like, I=size)
     return manual_linear_rule(x, weight, bias)
 
 

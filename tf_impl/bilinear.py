@@ -25,7 +25,8 @@ from tf_impl.checks import check_input
 
 # region function
 def bilinear(x, weight):
-    check_input("bilinear", x, "... I", I=weight.shape[0])
+    size = weight.shape[0]
+    check_input("bilinear", x, "... I", like=[weight], I=size)
     wx = tf.tensordot(x, weight, [[-1], [0]])  # ... J K
     return tf.einsum("...jk,...j->...k", wx, x)  # ... K
 

@@ -44,7 +44,8 @@ def standardized_conv2d(
     eps: float = 1e-5,
 ):
     caller = "standardized_conv2d"
-    check_input(caller, x, "B C H W", C=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input(caller, x, "B C H W", like=like, C=size)
     stride = whole(f"{caller}: stride", stride, 1)
     padding = whole(f"{caller}: padding", padding, 0)
     eps = real(f"{caller}: eps", eps)
@@ -83,9 +84,8 @@ class StandardizedConv2d(tf.keras.layers.Layer):
         padding = whole("padding", padding, 0)
         eps = real("eps", eps)
         shape = sizes(out_channels, in_channels, *[kernel_size] * 2)
-        self.weight = self.add_weight(
-            shape, glorot(*shape), name="weight"
-        )
+        start = glorot(*shape)
+        self.weight = self.add_weight(shape, start, name="weight")
         self.bias = self.add_weight(shape[:1], "zeros", name="bias")
         self.stride, self.padding, self.eps = stride, padding, eps
 

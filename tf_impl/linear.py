@@ -25,7 +25,8 @@ from tf_impl.precision import cast_like, widen
 
 # region function
 def linear(x, weight, bias=None):
-    check_input("linear", x, "... I", I=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input("linear", x, "... I", like=like, I=size)
     y = tf.tensordot(x, weight, [[-1], [1]])  # ... O
     y = y if bias is None else widen(y) + widen(bias)
     return cast_like(y, x)

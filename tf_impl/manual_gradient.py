@@ -65,14 +65,16 @@ def manual_linear_rule(x, weight, bias):
 
 # region function
 def weighted_sum(x, weight):
-    check_input("weighted_sum", x, "... I", I=weight.shape[0])
-    x = tf.reshape(x, (-1, weight.shape[0]))  # N I
+    size = weight.shape[0]
+    check_input("weighted_sum", x, "... I", like=[weight], I=size)
+    x = tf.reshape(x, (-1, size))  # N I
     weight = tf.convert_to_tensor(weight)
     return weighted_sum_rule(x, weight)
 
 
 def manual_linear(x, weight, bias):
-    check_input("manual_linear", x, "N I", I=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input("manual_linear", x, "N I", like=like, I=size)
     weight, bias = map(tf.convert_to_tensor, (weight, bias))
     return manual_linear_rule(x, weight, bias)
 

@@ -84,7 +84,8 @@ class QATLinear(nn.Block):
         self.mode = "quantize"
 
     def forward(self, x):
-        check_input("QATLinear", x, "... I", I=self.weight.shape[1])
+        size, like = self.weight.shape[1], [self.weight]
+        check_input("QATLinear", x, "... I", like=like, I=size)
         show(self.input_quantizer, x, self.mode)
         weight = self.weight.data()
         bias = None if self.bias is None else self.bias.data()

@@ -82,7 +82,8 @@ class QATLinear(nn.Module):
         self.mode = "quantize"
 
     def forward(self, x):
-        check_input("QATLinear", x, "... I", I=self.weight.shape[1])
+        size, like = self.weight.shape[1], [self.weight]
+        check_input("QATLinear", x, "... I", like=like, I=size)
         show(self.input_quantizer, x, self.mode)
         show(self.weight_quantizer, self.weight, self.mode)
         if self.mode == "observe":

@@ -83,7 +83,8 @@ class QATLinear(tf.keras.layers.Layer):
         self.mode = "quantize"
 
     def call(self, x):
-        check_input("QATLinear", x, "... I", I=self.weight.shape[1])
+        size, like = self.weight.shape[1], [self.weight]
+        check_input("QATLinear", x, "... I", like=like, I=size)
         weight = tf.convert_to_tensor(self.weight)
         show(self.input_quantizer, x, self.mode)
         show(self.weight_quantizer, weight, self.mode)
