@@ -22,6 +22,7 @@ from torch import nn
 
 from pytorch_impl.checks import check_input
 from pytorch_impl.glorot import glorot, sizes
+from pytorch_impl.precision import alike
 from pytorch_impl.transforms import Function, apply
 
 # endregion
@@ -74,13 +75,13 @@ def weighted_sum(x, weight):
     size = weight.shape[0]
     check_input("weighted_sum", x, "... I", like=[weight], I=size)
     x = torch.reshape(x, (-1, size))  # N I
-    return weighted_sum_rule(x, weight)
+    return weighted_sum_rule(*alike(x, weight))
 
 
 def manual_linear(x, weight, bias):
     size, like = weight.shape[1], (weight, bias)
     check_input("manual_linear", x, "N I", like=like, I=size)
-    return manual_linear_rule(x, weight, bias)
+    return manual_linear_rule(*alike(x, weight, bias))
 
 
 # endregion

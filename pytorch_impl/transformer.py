@@ -80,7 +80,7 @@ class TransformerClassifier(nn.Module):
         width = self.embed.weight.shape[1]
         check_input("TransformerClassifier", x, "B N I", I=width)
         h = self.embed(x)  # B N C
-        positions = position(h.shape[1], h.shape[2])
+        positions = position(int(h.shape[1]), int(h.shape[2]))
         h = h + torch.tensor(positions, dtype=h.dtype, device=h.device)
         for block in self.blocks:
             h = block(h)

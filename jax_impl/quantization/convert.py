@@ -17,6 +17,7 @@ Ref:    Jacob et al. 2018, CVPR, 2.4 and 3 (alg. 1)
 import jax.numpy as jnp
 from flax import nnx
 
+from jax_impl.precision import widen
 from jax_impl.quantization.fake_quantize import quantize
 from jax_impl.quantization.int8_linear import Int8Linear
 from jax_impl.quantization.prepare import find, replace, set_mode
@@ -32,7 +33,7 @@ def to_int8(name, layer):
     out_scale = scale * w_scale
     bias = layer.bias
     bias = jnp.zeros_like(w_scale) if bias is None else bias[...]
-    bias = jnp.round(bias * (1 / out_scale))
+    bias = jnp.round(widen(bias) * (1 / out_scale))
     if not (jnp.abs(bias) < 2.0**30).all():
         want, got = "under 2^30 steps", float(jnp.abs(bias).max())
         raise ValueError(f"{name}: bias expected {want}, got {got}")

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jax_impl.checks import check_input
+from jax_impl.precision import cast_like, widen
 from jax_impl.quantization.codes import Codes
 from jax_impl.quantization.fake_quantize import quantize
 
@@ -71,7 +72,8 @@ class Int8Linear(nnx.Module):
         )
 
     def __call__(self, x):
-        return self.total(x).astype(x.dtype) * self.out_scale[...]
+        scale = widen(self.out_scale[...])
+        return cast_like(cast_like(self.total(x), scale) * scale, x)
 
 
 # endregion

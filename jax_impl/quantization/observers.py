@@ -42,7 +42,7 @@ def batch_range(x, bounds, axis=None, percent: float = 100.0):
     want, got = tuple(bounds.shape[1:]), check_axis("observe", x, axis)
     if got != want:
         raise ValueError(f"observe: shape expected {want}, got {got}")
-    x = rows(jax.lax.stop_gradient(x), axis)
+    x = rows(jax.lax.stop_gradient(x), axis).astype(bounds.dtype)
     if percent == 100:
         low, high = jnp.amin(x, axis=-1), jnp.amax(x, axis=-1)
         return jnp.stack((low, high))

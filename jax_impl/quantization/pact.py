@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jax_impl.arguments import real
+from jax_impl.precision import cast_like, widen
 from jax_impl.quantization.codes import (
     check_quantizer,
     code_range,
@@ -66,8 +67,10 @@ pact_rule.defvjp(pact_fwd, pact_bwd)
 # region function
 def pact(x, alpha, bits: int = 4):
     _, levels = code_range(bits, signed=False)
-    check_quantizer("pact", x, alpha, array="alpha")
-    return pact_rule(x, alpha, levels)
+    checked = check_quantizer("pact", x, alpha, array="alpha")
+    wide, alpha, _ = checked
+    y = pact_rule(wide, alpha, levels)
+    return cast_like(y, x)
 
 
 # endregion
@@ -87,11 +90,13 @@ class PACT(nnx.Module):
     def start(self, x):
         step = first_step(x, self.codes)
         peak = jnp.max(jnp.abs(x))
-        new = jnp.where(peak > 0, step * self.levels, self.alpha[...])
-        self.alpha.set_value(new.astype(x.dtype))
+        new = jnp.where(
+            peak > 0, step * self.levels, widen(self.alpha[...])
+        )
+        self.alpha.set_value(new.astype(step.dtype))
 
     def qparams(self):
-        scale = self.alpha * (1 / self.levels)
+        scale = widen(self.alpha[...]) * (1 / self.levels)
         return scale, jnp.zeros_like(scale, dtype=jnp.int32)
 
     def __call__(self, x):

@@ -22,6 +22,7 @@ from flax import nnx
 from jax_impl.checks import check_input
 from jax_impl.glorot import glorot, sizes
 from jax_impl.linear import linear
+from jax_impl.precision import cast_like, widen
 from jax_impl.quantization.code_linear import code_linear
 from jax_impl.quantization.fake_quantize import fake_quantize
 from jax_impl.quantization.quantizers import make_quantizer, show
@@ -86,15 +87,16 @@ class QATLinear(nnx.Module):
     def __call__(self, x):
         size, like = self.weight.shape[1], [self.weight]
         check_input("QATLinear", x, "... I", like=like, I=size)
-        show(self.input_quantizer, x, self.mode)
-        show(self.weight_quantizer, self.weight[...], self.mode)
+        wide, weight = widen(x), widen(self.weight[...])
+        bias = None if self.bias is None else widen(self.bias[...])
+        show(self.input_quantizer, wide, self.mode)
+        show(self.weight_quantizer, weight, self.mode)
         if self.mode == "observe":
-            return linear(x, self.weight, self.bias)
-        x, x_scale = on_codes(self.input_quantizer, x)
-        weight, w_scale = on_codes(
-            self.weight_quantizer, self.weight[...]
-        )
-        return code_linear(x, weight, self.bias, x_scale, w_scale)
+            return cast_like(linear(wide, weight, bias), x)
+        wide, x_scale = on_codes(self.input_quantizer, wide)
+        weight, w_scale = on_codes(self.weight_quantizer, weight)
+        y = code_linear(wide, weight, bias, x_scale, w_scale)
+        return cast_like(y, x)
 
 
 # endregion

@@ -19,11 +19,11 @@ Ref:    Jacob et al. 2018, CVPR, 2.1
 # region imports
 from typing import NamedTuple
 
-import numpy
 from mxnet import np
 
 from mxnet_impl.arguments import check_axis, whole
-from mxnet_impl.checks import check_input
+from mxnet_impl.checks import check_input, dtype_name
+from mxnet_impl.precision import widen
 
 # endregion
 
@@ -72,13 +72,13 @@ def check_step(caller: str, step, shape, array: str = "scale"):
 
 
 def check_quantizer(caller: str, x, step, axis=None, array="scale"):
-    """The axis, as Python's integer."""
-    check_input(caller, x, "...", only=("float32", "float64"))
-    same = [numpy.dtype(x.dtype).name]
-    check_input(caller, step, "...", same, array)
+    check_input(caller, x, "...")
+    check_input(caller, step, "...", array=array)
+    x, step = widen(x), widen(step)
+    check_input(caller, step, "...", [dtype_name(x)], array)
     shape = check_axis(caller, x, axis)
     check_step(caller, step, shape, array)
-    return None if axis is None else int(axis)
+    return x, step, None if axis is None else int(axis)
 
 
 def along(step, x, axis=None):
@@ -90,10 +90,10 @@ def along(step, x, axis=None):
 
 
 def rows(x, axis=None):
-    """(n), all of x, or along axis (C, n)."""
+    """(n), all of x, or along axis (C, n); of 16 bits in float32."""
     if axis is None:
-        return np.reshape(x, (-1,))
-    first = np.swapaxes(x, 0, int(axis))  # C ...
+        return np.reshape(widen(x), (-1,))
+    first = np.swapaxes(widen(x), 0, int(axis))  # C ...
     return np.reshape(first, (x.shape[axis], -1))
 
 

@@ -46,10 +46,11 @@ def batch_range(x, bounds, axis=None, percent: float = 100.0):
     x = rows(x.detach(), axis)
     if percent == 100:
         low, high = np.amin(x, axis=-1), np.amax(x, axis=-1)
-        return np.stack((low, high))
-    x = np.sort(x, axis=-1)
-    rank = math.ceil(percent / 100 * x.shape[-1])
-    return np.stack((x[..., -rank], x[..., rank - 1]))
+    else:
+        x = np.sort(x, axis=-1)
+        rank = math.ceil(percent / 100 * x.shape[-1])
+        low, high = x[..., -rank], x[..., rank - 1]
+    return np.stack((low, high)).astype(bounds.dtype)
 
 
 def widest(bounds, new):

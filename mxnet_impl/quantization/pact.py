@@ -20,6 +20,7 @@ from mxnet.gluon import nn
 
 from mxnet_impl.arguments import real
 from mxnet_impl.custom_function import Filled, Function
+from mxnet_impl.precision import cast_like, widen
 from mxnet_impl.quantization.codes import (
     check_quantizer,
     code_range,
@@ -62,8 +63,10 @@ class PACTRule(Function):
 # region function
 def pact(x, alpha, bits: int = 4):
     _, levels = code_range(bits, signed=False)
-    check_quantizer("pact", x, alpha, array="alpha")
-    return PACTRule(levels)(x, alpha)
+    checked = check_quantizer("pact", x, alpha, array="alpha")
+    wide, alpha, _ = checked
+    y = PACTRule(levels)(wide, alpha)
+    return cast_like(y, x)
 
 
 # endregion
@@ -89,12 +92,12 @@ class PACT(nn.Block):
             step = first_step(x, self.codes)
             peak = np.max(np.abs(x))
             new = np.where(
-                peak > 0, step * self.levels, self.alpha.data()
+                peak > 0, step * self.levels, widen(self.alpha.data())
             )
             self.alpha.data()[()] = new
 
     def qparams(self):
-        scale = self.alpha.data() * (1 / self.levels)
+        scale = widen(self.alpha.data()) * (1 / self.levels)
         return scale, np.zeros_like(scale, dtype=np.int32)
 
     def forward(self, x):

@@ -22,6 +22,7 @@ from mxnet.gluon import nn
 from mxnet_impl.checks import check_input
 from mxnet_impl.glorot import glorot, sizes
 from mxnet_impl.linear import linear
+from mxnet_impl.precision import cast_like, widen
 from mxnet_impl.quantization.code_linear import code_linear
 from mxnet_impl.quantization.fake_quantize import fake_quantize
 from mxnet_impl.quantization.quantizers import make_quantizer, show
@@ -86,15 +87,16 @@ class QATLinear(nn.Block):
     def forward(self, x):
         size, like = self.weight.shape[1], [self.weight]
         check_input("QATLinear", x, "... I", like=like, I=size)
-        show(self.input_quantizer, x, self.mode)
-        weight = self.weight.data()
-        bias = None if self.bias is None else self.bias.data()
+        wide, weight = widen(x), widen(self.weight.data())
+        bias = None if self.bias is None else widen(self.bias.data())
+        show(self.input_quantizer, wide, self.mode)
         show(self.weight_quantizer, weight, self.mode)
         if self.mode == "observe":
-            return linear(x, weight, bias)
-        x, x_scale = on_codes(self.input_quantizer, x)
+            return cast_like(linear(wide, weight, bias), x)
+        wide, x_scale = on_codes(self.input_quantizer, wide)
         weight, w_scale = on_codes(self.weight_quantizer, weight)
-        return code_linear(x, weight, bias, x_scale, w_scale)
+        y = code_linear(wide, weight, bias, x_scale, w_scale)
+        return cast_like(y, x)
 
 
 # endregion

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from pytorch_impl.checks import check_input
+from pytorch_impl.precision import cast_like, widen
 from pytorch_impl.quantization.codes import Codes
 from pytorch_impl.quantization.fake_quantize import quantize
 
@@ -68,7 +69,8 @@ class Int8Linear(nn.Module):
         )
 
     def forward(self, x):
-        return self.total(x).to(x.dtype) * self.out_scale
+        scale = widen(self.out_scale)
+        return cast_like(cast_like(self.total(x), scale) * scale, x)
 
 
 # endregion

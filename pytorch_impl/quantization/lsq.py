@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from pytorch_impl.arguments import channels, counted
+from pytorch_impl.precision import cast_like, widen
 from pytorch_impl.quantization.codes import (
     along,
     check_quantizer,
@@ -26,7 +27,7 @@ from pytorch_impl.quantization.codes import (
     make_codes,
     rows,
 )
-from pytorch_impl.quantization.qparams import first_step, inverse
+from pytorch_impl.quantization.qparams import count, first_step, inverse
 from pytorch_impl.transforms import Function, apply
 
 # endregion
@@ -68,10 +69,10 @@ class LSQRule(Function):
 # region function
 def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     qmin, qmax = code_range(bits, signed)
-    axis = check_quantizer("lsq", x, step, axis, "step")
-    n = counted(num_elements) or max(rows(x, axis).shape[-1], 1)
+    wide, step, axis = check_quantizer("lsq", x, step, axis, "step")
+    n = count(num_elements, wide, axis)
     g = (n * qmax) ** -0.5
-    return apply(LSQRule, x, step, qmin, qmax, axis, g)
+    return cast_like(apply(LSQRule, wide, step, qmin, qmax, axis, g), x)
 
 
 # endregion
@@ -92,7 +93,7 @@ class LSQ(nn.Module):
         super().__init__()
         self.codes = make_codes(bits, signed, axis)
         shape = channels(axis, num_channels)
-        self.num_elements = counted(num_elements)
+        self.options = *self.codes[:3], counted(num_elements)
         self.step = nn.Parameter(torch.full(shape, torch.nan))
 
     def start(self, x):
@@ -100,11 +101,11 @@ class LSQ(nn.Module):
             self.step.copy_(first_step(x, self.codes))
 
     def qparams(self):
-        zero_point = torch.zeros_like(self.step, dtype=torch.int32)
-        return self.step, zero_point
+        step = widen(self.step)
+        return step, torch.zeros_like(step, dtype=torch.int32)
 
     def forward(self, x):
-        return lsq(x, self.step, *self.codes[:3], self.num_elements)
+        return lsq(x, self.step, *self.options)
 
 
 # endregion

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from pytorch_impl.arguments import channels, counted
+from pytorch_impl.precision import cast_like, widen
 from pytorch_impl.quantization.codes import (
     along,
     check_quantizer,
@@ -25,7 +26,7 @@ from pytorch_impl.quantization.codes import (
     rows,
 )
 from pytorch_impl.quantization.lsq import lsq_backward, lsq_forward
-from pytorch_impl.quantization.qparams import first_step
+from pytorch_impl.quantization.qparams import count, first_step
 from pytorch_impl.transforms import Function, apply
 
 # endregion
@@ -66,10 +67,12 @@ def lsq_plus(
     x, step, offset, bits=4, signed=True, axis=None, num_elements=None
 ):
     qmin, qmax = code_range(bits, signed)
-    axis = check_quantizer("lsq_plus", x, step, axis, "step")
-    n = counted(num_elements) or max(rows(x, axis).shape[-1], 1)
+    wx, step, axis = check_quantizer("lsq_plus", x, step, axis, "step")
+    n = count(num_elements, wx, axis)
     g = (n * qmax) ** -0.5
-    return apply(LSQPlusRule, x, step, offset, qmin, qmax, axis, g)
+    offset = widen(offset)
+    y = apply(LSQPlusRule, wx, step, offset, qmin, qmax, axis, g)
+    return cast_like(y, x)
 
 
 # endregion
@@ -88,7 +91,7 @@ class LSQPlus(nn.Module):
         super().__init__()
         self.codes = make_codes(bits, signed, axis)
         shape = channels(axis, num_channels)
-        self.num_elements = counted(num_elements)
+        self.options = *self.codes[:3], counted(num_elements)
         self.step = nn.Parameter(torch.full(shape, torch.nan))
         self.offset = nn.Parameter(torch.zeros(shape))
 
@@ -97,8 +100,7 @@ class LSQPlus(nn.Module):
             self.step.copy_(first_step(x, self.codes))
 
     def forward(self, x):
-        options = *self.codes[:3], self.num_elements
-        return lsq_plus(x, self.step, self.offset, *options)
+        return lsq_plus(x, self.step, self.offset, *self.options)
 
 
 # endregion

@@ -41,7 +41,7 @@ def batch_range(x, bounds, axis=None, percent: float = 100.0):
     want, got = tuple(bounds.shape[1:]), check_axis("observe", x, axis)
     if got != want:
         raise ValueError(f"observe: shape expected {want}, got {got}")
-    x = rows(x.detach(), axis)
+    x = rows(x.detach(), axis).to(bounds.dtype)
     if percent == 100:
         low, high = torch.amin(x, axis=-1), torch.amax(x, axis=-1)
         return torch.stack((low, high))

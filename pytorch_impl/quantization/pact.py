@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from pytorch_impl.arguments import real
+from pytorch_impl.precision import cast_like, widen
 from pytorch_impl.quantization.codes import (
     check_quantizer,
     code_range,
@@ -61,8 +62,10 @@ class PACTRule(Function):
 # region function
 def pact(x, alpha, bits: int = 4):
     _, levels = code_range(bits, signed=False)
-    check_quantizer("pact", x, alpha, array="alpha")
-    return apply(PACTRule, x, alpha, levels)
+    checked = check_quantizer("pact", x, alpha, array="alpha")
+    wide, alpha, _ = checked
+    y = apply(PACTRule, wide, alpha, levels)
+    return cast_like(y, x)
 
 
 # endregion
@@ -83,11 +86,13 @@ class PACT(nn.Module):
         with torch.no_grad():
             step = first_step(x, self.codes)
             peak = torch.max(torch.abs(x))
-            new = torch.where(peak > 0, step * self.levels, self.alpha)
+            new = torch.where(
+                peak > 0, step * self.levels, widen(self.alpha)
+            )
             self.alpha.copy_(new)
 
     def qparams(self):
-        scale = self.alpha * (1 / self.levels)
+        scale = widen(self.alpha) * (1 / self.levels)
         return scale, torch.zeros_like(scale, dtype=torch.int32)
 
     def forward(self, x):

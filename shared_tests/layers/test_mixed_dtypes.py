@@ -51,8 +51,10 @@ def test_x_of_another_dtype(
                 assert made(given).dtype == given.dtype
             continue
         words = f"expected .*{own}.*, got {other}"
-        if layer[:3] in ("PAC", "LSQ"):
-            words = f"expected .*, got ({own}|{other})"
+        if layer[:3] in ("PAC", "LSQ"):  # 16 bits become float32
+            if "float64" not in (own, other):
+                continue
+            words = "expected .*, got float"
         with pytest.raises(TypeError, match=words):
             made(given)
 

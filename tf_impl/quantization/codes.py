@@ -23,7 +23,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tf_impl.arguments import check_axis, whole
-from tf_impl.checks import check_input, has_numbers
+from tf_impl.checks import check_input, dtype_name, has_numbers
+from tf_impl.precision import widen
 
 # endregion
 
@@ -75,13 +76,13 @@ def check_step(caller: str, step, shape, array: str = "scale"):
 
 
 def check_quantizer(caller: str, x, step, axis=None, array="scale"):
-    """The axis, as Python's integer."""
-    check_input(caller, x, "...", only=("float32", "float64"))
-    same = [x.dtype.name]
-    check_input(caller, step, "...", same, array)
+    check_input(caller, x, "...")
+    check_input(caller, step, "...", array=array)
+    x, step = widen(x), widen(step)
+    check_input(caller, step, "...", [dtype_name(x)], array)
     shape = check_axis(caller, x, axis)
     check_step(caller, step, shape, array)
-    return None if axis is None else int(axis)
+    return x, step, None if axis is None else int(axis)
 
 
 def along(step, x, axis=None):
@@ -93,10 +94,12 @@ def along(step, x, axis=None):
 
 
 def rows(x, axis=None):
-    """(n), all of x, or along axis (C, n)."""
+    """(n), all of x, or along axis (C, n); of 16 bits in float32."""
     if axis is None:
-        return tf.reshape(x, (-1,))
-    first = tf.experimental.numpy.swapaxes(x, 0, int(axis))  # C ...
+        return tf.reshape(widen(x), (-1,))
+    first = tf.experimental.numpy.swapaxes(
+        widen(x), 0, int(axis)
+    )  # C ...
     return tf.reshape(first, (tf.shape(x)[axis], -1))
 
 

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from tf_impl.arguments import channels, counted
 from tf_impl.custom_gradient import custom_gradient
+from tf_impl.precision import cast_like, exact_weight, widen
 from tf_impl.quantization.codes import (
     along,
     check_quantizer,
@@ -26,7 +27,7 @@ from tf_impl.quantization.codes import (
     make_codes,
     rows,
 )
-from tf_impl.quantization.qparams import first_step, inverse
+from tf_impl.quantization.qparams import count, first_step, inverse
 
 # endregion
 
@@ -65,11 +66,10 @@ def lsq_rule(x, step, qmin, qmax, axis, g):
 # region function
 def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     qmin, qmax = code_range(bits, signed)
-    axis = check_quantizer("lsq", x, step, axis, "step")
-    n = counted(num_elements) or tf.shape(rows(x, axis))[-1]
-    n = tf.maximum(tf.cast(n, tf.float64), 1)
-    g = tf.cast(1 / tf.sqrt(n * qmax), x.dtype)
-    return lsq_rule(x, step, qmin, qmax, axis, g)
+    wide, step, axis = check_quantizer("lsq", x, step, axis, "step")
+    n = count(num_elements, wide, axis)
+    g = tf.cast(1 / tf.sqrt(n * qmax), wide.dtype)
+    return cast_like(lsq_rule(wide, step, qmin, qmax, axis, g), x)
 
 
 # endregion
@@ -91,20 +91,19 @@ class LSQ(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         self.codes = make_codes(bits, signed, axis)
         shape = channels(axis, num_channels)
-        self.num_elements = counted(num_elements)
+        self.options = *self.codes[:3], counted(num_elements)
         start = tf.keras.initializers.Constant(float("nan"))
-        self.step = self.add_weight(shape, start, name="step")
+        self.step = exact_weight(self, shape, start, "step")
 
     def start(self, x):
         self.step.assign(first_step(x, self.codes))
 
     def qparams(self):
-        step = tf.convert_to_tensor(self.step)  # a copy
+        step = widen(tf.convert_to_tensor(self.step))  # a copy
         return step, tf.zeros_like(step, dtype=tf.int32)
 
     def call(self, x):
-        options = *self.codes[:3], self.num_elements
-        return lsq(x, self.step.value, *options)
+        return lsq(x, self.step.value, *self.options)
 
 
 # endregion

@@ -28,9 +28,9 @@ from tf_impl.quantization.qparams import check_batch
 
 # region function
 def no_range(axis=None, num_channels=None):
-    shape = (2, *channels(axis, num_channels))
     start = tf.keras.initializers.Constant(float("nan"))
-    return dict(shape=shape, initializer=start, trainable=False)
+    own = dict(initializer=start, trainable=False, autocast=False)
+    return own | dict(shape=(2, *channels(axis, num_channels)))
 
 
 def batch_range(x, bounds, axis=None, percent: float = 100.0):
@@ -39,7 +39,7 @@ def batch_range(x, bounds, axis=None, percent: float = 100.0):
     want, got = tuple(bounds.shape[1:]), check_axis("observe", x, axis)
     if not tf.TensorShape(got).is_compatible_with(want):
         raise ValueError(f"observe: shape expected {want}, got {got}")
-    x = rows(tf.stop_gradient(x), axis)
+    x = tf.cast(rows(tf.stop_gradient(x), axis), bounds.dtype)
     if percent == 100:
         low, high = tf.reduce_min(x, axis=-1), tf.reduce_max(x, axis=-1)
         return tf.stack((low, high))

@@ -21,6 +21,7 @@ import tensorflow as tf
 from tf_impl.checks import check_input
 from tf_impl.glorot import glorot, sizes
 from tf_impl.linear import linear
+from tf_impl.precision import cast_like, exact_weight, widen
 from tf_impl.quantization.code_linear import code_linear
 from tf_impl.quantization.fake_quantize import fake_quantize
 from tf_impl.quantization.quantizers import make_quantizer, show
@@ -66,14 +67,15 @@ class QATLinear(tf.keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        policy, self.built = self.dtype_policy, True
+        self.built = True
+        policy = "float64" if "64" in self.variable_dtype else "float32"
         check_choice(weight_quantizer, weight_bits, input_bits)
         shape = sizes(out_features, in_features)
         start = glorot(*shape)
-        self.weight = self.add_weight(shape, start, name="weight")
+        self.weight = exact_weight(self, shape, start, "weight")
         self.bias = None
         if bias:
-            self.bias = self.add_weight(shape[:1], "zeros", name="bias")
+            self.bias = exact_weight(self, shape[:1], "zeros", "bias")
         self.weight_quantizer = make_quantizer(
             weight_quantizer, weight_bits, True, 0, shape, dtype=policy
         )
@@ -83,16 +85,17 @@ class QATLinear(tf.keras.layers.Layer):
         self.mode = "quantize"
 
     def call(self, x):
-        size, like = self.weight.shape[1], [self.weight]
-        check_input("QATLinear", x, "... I", like=like, I=size)
-        weight = tf.convert_to_tensor(self.weight)
-        show(self.input_quantizer, x, self.mode)
+        check_input("QATLinear", x, "... I", I=self.weight.shape[1])
+        wide, weight = widen(x), widen(self.weight.value)
+        bias = None if self.bias is None else widen(self.bias.value)
+        show(self.input_quantizer, wide, self.mode)
         show(self.weight_quantizer, weight, self.mode)
         if self.mode == "observe":
-            return linear(x, weight, self.bias)
-        x, x_scale = on_codes(self.input_quantizer, x)
+            return cast_like(linear(wide, weight, bias), x)
+        wide, x_scale = on_codes(self.input_quantizer, wide)
         weight, w_scale = on_codes(self.weight_quantizer, weight)
-        return code_linear(x, weight, self.bias, x_scale, w_scale)
+        y = code_linear(wide, weight, bias, x_scale, w_scale)
+        return cast_like(y, x)
 
 
 # endregion
