@@ -22,6 +22,7 @@ import math
 import jax
 import jax.numpy as jnp
 
+from jax_impl.arguments import real
 from jax_impl.attention_checks import check_attention
 from jax_impl.precision import cast_like, lowest_like, widen
 
@@ -31,6 +32,7 @@ from jax_impl.precision import cast_like, lowest_like, widen
 # region function
 def wide_heads(q, k, v, scale=None):
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
+    scale = real("scale", scale)
     repeats = q.shape[1] // k.shape[1]
     k = jnp.repeat(widen(k), repeats, axis=1)  # B H M D
     v = jnp.repeat(widen(v), repeats, axis=1)  # B H M E

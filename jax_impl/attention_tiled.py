@@ -17,13 +17,13 @@ Ref:    Milakov, Gimelshein 2018, arXiv 1805.02867, alg. 3
 import jax
 import jax.numpy as jnp
 
+from jax_impl.arguments import whole
 from jax_impl.attention import wide_heads
 from jax_impl.attention_blocks import scan_blocks
 from jax_impl.attention_checks import check_attention
 from jax_impl.attention_tiled_gradient import (
     attention_tiled_backward,
 )
-from jax_impl.checks import whole
 from jax_impl.precision import cast_like, lowest_like
 
 # endregion

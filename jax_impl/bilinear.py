@@ -18,14 +18,16 @@ import math
 import jax.numpy as jnp
 from flax import nnx
 
-from jax_impl.checks import check_input, whole
+from jax_impl.arguments import whole
+from jax_impl.checks import check_input
 
 # endregion
 
 
 # region function
 def bilinear(x, weight):
-    check_input("bilinear", x, "... I", I=weight.shape[0])
+    size = weight.shape[0]
+    check_input("bilinear", x, "... I", like=[weight], I=size)
     wx = jnp.einsum("...i,ijk->...jk", x, weight)  # ... J K
     return jnp.einsum("...jk,...j->...k", wx, x)  # ... K
 

@@ -20,8 +20,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jax_impl.checks import check_input, check_least, whole
-from jax_impl.glorot import glorot
+from jax_impl.arguments import real, whole
+from jax_impl.checks import check_input, check_least
+from jax_impl.glorot import glorot, sizes
 from jax_impl.precision import cast_like, widen
 
 # endregion
@@ -45,9 +46,11 @@ def standardized_conv2d(
     eps: float = 1e-5,
 ):
     caller = "standardized_conv2d"
-    check_input(caller, x, "B C H W", C=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input(caller, x, "B C H W", like=like, C=size)
     stride = whole(f"{caller}: stride", stride, 1)
     padding = whole(f"{caller}: padding", padding, 0)
+    eps = real(f"{caller}: eps", eps)
     least = weight.shape[2] - 2 * padding
     check_least(f"{caller}: H of x", x.shape[2], least)
     check_least(f"{caller}: W of x", x.shape[3], least)
@@ -75,13 +78,12 @@ class StandardizedConv2d(nnx.Module):
         rngs,
     ):
         super().__init__()
-        caller = "StandardizedConv2d"
-        kernel_size = whole(f"{caller}: kernel_size", kernel_size, 1)
-        stride = whole(f"{caller}: stride", stride, 1)
-        padding = whole(f"{caller}: padding", padding, 0)
-        shape = (out_channels, in_channels, kernel_size, kernel_size)
-        start = glorot(*shape, rngs=rngs)
-        self.weight = nnx.Param(start)
+        kernel_size = whole("kernel_size", kernel_size, 1)
+        stride = whole("stride", stride, 1)
+        padding = whole("padding", padding, 0)
+        eps = real("eps", eps)
+        shape = sizes(out_channels, in_channels, *[kernel_size] * 2)
+        self.weight = nnx.Param(glorot(*shape, rngs=rngs))
         self.bias = nnx.Param(jnp.zeros(out_channels))
         self.stride, self.padding, self.eps = stride, padding, eps
 

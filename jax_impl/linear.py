@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jax_impl.checks import check_input
-from jax_impl.glorot import glorot
+from jax_impl.glorot import glorot, sizes
 from jax_impl.precision import cast_like, widen
 
 # endregion
@@ -26,7 +26,8 @@ from jax_impl.precision import cast_like, widen
 
 # region function
 def linear(x, weight, bias=None):
-    check_input("linear", x, "... I", I=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input("linear", x, "... I", like=like, I=size)
     y = jnp.einsum("...i,oi->...o", x, weight)  # ... O
     y = y if bias is None else widen(y) + widen(bias)
     return cast_like(y, x)
@@ -51,7 +52,7 @@ class Linear(nnx.Module):
         rngs,
     ):
         super().__init__()
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape, rngs=rngs)
         self.weight = nnx.Param(start)
         self.bias = nnx.data(None)
@@ -65,7 +66,7 @@ class Linear(nnx.Module):
 class LinearReLU(nnx.Module):
     def __init__(self, in_features: int, out_features: int, *, rngs):
         super().__init__()
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape, rngs=rngs)
         self.weight = nnx.Param(start)
         self.bias = nnx.Param(jnp.zeros(out_features))

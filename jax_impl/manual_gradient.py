@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jax_impl.checks import check_input
-from jax_impl.glorot import glorot
+from jax_impl.glorot import glorot, sizes
 
 # endregion
 
@@ -60,14 +60,16 @@ manual_linear_rule.defvjp(
 
 # region function
 def weighted_sum(x, weight):
-    check_input("weighted_sum", x, "... I", I=weight.shape[0])
-    x = jnp.reshape(x, (-1, weight.shape[0]))  # N I
+    size = weight.shape[0]
+    check_input("weighted_sum", x, "... I", like=[weight], I=size)
+    x = jnp.reshape(x, (-1, size))  # N I
     weight = jnp.asarray(weight)
     return weighted_sum_rule(x, weight)
 
 
 def manual_linear(x, weight, bias):
-    check_input("manual_linear", x, "N I", I=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input("manual_linear", x, "N I", like=like, I=size)
     weight, bias = map(jnp.asarray, (weight, bias))
     return manual_linear_rule(x, weight, bias)
 
@@ -89,7 +91,7 @@ class WeightedSum(nnx.Module):
 class ManualLinear(nnx.Module):
     def __init__(self, in_features: int, out_features: int, *, rngs):
         super().__init__()
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape, rngs=rngs)
         self.weight = nnx.Param(start)
         self.bias = nnx.Param(jnp.zeros(out_features))

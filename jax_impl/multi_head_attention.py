@@ -19,8 +19,9 @@ Ref:    Vaswani et al. 2017, NeurIPS, 3.2.2; Ainslie et al. 2023, EMNLP
 import jax.numpy as jnp
 from flax import nnx
 
+from jax_impl.arguments import whole
 from jax_impl.attention import attention
-from jax_impl.checks import check_input, check_multiple, whole
+from jax_impl.checks import check_input, check_multiple
 from jax_impl.linear import Linear
 
 # endregion

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jax_impl.arguments import real
 from jax_impl.loss_checks import check_labels, check_numbers
 from jax_impl.precision import cast_like
 
@@ -76,6 +77,8 @@ def apply(rule, params, grads, states, correct, lr):
 
 
 def train(layer, loss, rule, batches, lr: float):
+    lr = real("train: lr", lr)
+
     @nnx.jit
     def update(layer, states, x, target, correct):
         forward = nnx.value_and_grad(lambda m: loss(m(x), target))

@@ -20,7 +20,8 @@ import math
 import jax.numpy as jnp
 from flax import nnx
 
-from jax_impl.checks import check_input, whole
+from jax_impl.arguments import whole
+from jax_impl.checks import check_input
 from jax_impl.linear import Linear
 from jax_impl.mlp import MLP
 from jax_impl.multi_head_attention import MultiHeadAttention
@@ -74,10 +75,11 @@ class TransformerClassifier(nnx.Module):
         rngs,
     ):
         super().__init__()
+        layers = whole("num_layers", num_layers, 0)
         self.embed = Linear(input_dim, embed_dim, rngs=rngs)
         blocks = [
             Block(embed_dim, num_heads, rngs=rngs)
-            for _ in range(num_layers)
+            for _ in range(layers)
         ]
         self.blocks = nnx.List(blocks)
         self.norm = RMSNorm(embed_dim)

@@ -49,6 +49,8 @@ def brief(value):
         return type(value).__name__
     if isinstance(value, np.ndarray):
         return f"array {value.shape}"
+    if hasattr(value, "item"):  # a number from NumPy
+        value = value.item()
     return getattr(value, "__name__", repr(value))
 
 

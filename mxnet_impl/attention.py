@@ -21,6 +21,7 @@ import math
 
 from mxnet import np
 
+from mxnet_impl.arguments import real
 from mxnet_impl.attention_checks import check_attention
 from mxnet_impl.custom_function import empty_result
 from mxnet_impl.precision import cast_like, lowest_like, widen
@@ -31,6 +32,7 @@ from mxnet_impl.precision import cast_like, lowest_like, widen
 # region function
 def wide_heads(q, k, v, scale=None):
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
+    scale = real("scale", scale)
     repeats = q.shape[1] // k.shape[1]
     k = np.repeat(widen(k), repeats, axis=1)  # B H M D
     v = np.repeat(widen(v), repeats, axis=1)  # B H M E

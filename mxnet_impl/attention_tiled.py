@@ -16,13 +16,13 @@ Ref:    Milakov, Gimelshein 2018, arXiv 1805.02867, alg. 3
 # region imports
 from mxnet import np
 
+from mxnet_impl.arguments import whole
 from mxnet_impl.attention import wide_heads
 from mxnet_impl.attention_blocks import scan_blocks
 from mxnet_impl.attention_checks import check_attention
 from mxnet_impl.attention_tiled_gradient import (
     attention_tiled_backward,
 )
-from mxnet_impl.checks import whole
 from mxnet_impl.custom_function import Function, empty_result
 from mxnet_impl.precision import cast_like, lowest_like
 

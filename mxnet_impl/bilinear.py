@@ -18,14 +18,16 @@ import math
 from mxnet import init, np
 from mxnet.gluon import nn
 
-from mxnet_impl.checks import check_input, whole
+from mxnet_impl.arguments import whole
+from mxnet_impl.checks import check_input
 
 # endregion
 
 
 # region function
 def bilinear(x, weight):
-    check_input("bilinear", x, "... I", I=weight.shape[0])
+    size = weight.shape[0]
+    check_input("bilinear", x, "... I", like=[weight], I=size)
     wx = np.einsum("...i,ijk->...jk", x, weight)  # ... J K
     return np.einsum("...jk,...j->...k", wx, x)  # ... K
 

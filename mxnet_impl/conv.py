@@ -19,9 +19,10 @@ Ref:    Qiao, Wang, Liu, Shen, Yuille 2019, arXiv 1903.10520, eq. 5-7
 from mxnet import np, npx
 from mxnet.gluon import nn
 
-from mxnet_impl.checks import check_input, check_least, whole
+from mxnet_impl.arguments import real, whole
+from mxnet_impl.checks import check_input, check_least
 from mxnet_impl.custom_function import empty_result
-from mxnet_impl.glorot import glorot
+from mxnet_impl.glorot import glorot, sizes
 from mxnet_impl.precision import cast_like, widen
 
 # endregion
@@ -45,16 +46,17 @@ def standardized_conv2d(
     eps: float = 1e-5,
 ):
     caller = "standardized_conv2d"
-    check_input(caller, x, "B C H W", C=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input(caller, x, "B C H W", like=like, C=size)
     stride = whole(f"{caller}: stride", stride, 1)
     padding = whole(f"{caller}: padding", padding, 0)
+    eps = real(f"{caller}: eps", eps)
     least = weight.shape[2] - 2 * padding
     check_least(f"{caller}: H of x", x.shape[2], least)
     check_least(f"{caller}: W of x", x.shape[3], least)
     if x.shape[0] == 0:
         sizes = ((n - least) // stride + 1 for n in x.shape[2:])
-        shape = (0, weight.shape[0], *sizes)
-        return empty_result(shape, x, weight, bias)
+        return empty_result((0, weight.shape[0], *sizes), x, *like)
     v = standardize(weight, eps)  # O C I J
     sizes = dict(kernel=v.shape[2:], num_filter=v.shape[0])
     sizes |= dict(stride=(stride, stride), pad=(padding, padding))
@@ -79,14 +81,13 @@ class StandardizedConv2d(nn.Block):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        caller = "StandardizedConv2d"
-        kernel_size = whole(f"{caller}: kernel_size", kernel_size, 1)
-        stride = whole(f"{caller}: stride", stride, 1)
-        padding = whole(f"{caller}: padding", padding, 0)
-        shape = (out_channels, in_channels, kernel_size, kernel_size)
-        start = glorot(*shape)
+        kernel_size = whole("kernel_size", kernel_size, 1)
+        stride = whole("stride", stride, 1)
+        padding = whole("padding", padding, 0)
+        eps = real("eps", eps)
+        shape = sizes(out_channels, in_channels, *[kernel_size] * 2)
         get = self.params.get
-        self.weight = get("weight", shape=shape, init=start)
+        self.weight = get("weight", shape=shape, init=glorot(*shape))
         self.bias = get("bias", shape=shape[:1], init="zeros")
         self.stride, self.padding, self.eps = stride, padding, eps
 

@@ -19,7 +19,7 @@ from mxnet.gluon import nn
 
 from mxnet_impl.checks import check_input
 from mxnet_impl.custom_function import empty_result
-from mxnet_impl.glorot import glorot
+from mxnet_impl.glorot import glorot, sizes
 from mxnet_impl.precision import cast_like, widen
 
 # endregion
@@ -27,7 +27,8 @@ from mxnet_impl.precision import cast_like, widen
 
 # region function
 def linear(x, weight, bias=None):
-    check_input("linear", x, "... I", I=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input("linear", x, "... I", like=like, I=size)
     if 0 in x.shape[:-1]:
         shape = (*x.shape[:-1], weight.shape[0])
         return empty_result(shape, x, weight, bias)
@@ -54,7 +55,7 @@ class Linear(nn.Block):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         get = self.params.get
         self.weight = get("weight", shape=shape, init=start)
@@ -70,7 +71,7 @@ class Linear(nn.Block):
 class LinearReLU(nn.Block):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         get = self.params.get
         self.weight = get("weight", shape=shape, init=start)

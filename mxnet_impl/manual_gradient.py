@@ -20,7 +20,7 @@ from mxnet.gluon import nn
 
 from mxnet_impl.checks import check_input
 from mxnet_impl.custom_function import Function
-from mxnet_impl.glorot import glorot
+from mxnet_impl.glorot import glorot, sizes
 
 # endregion
 
@@ -68,13 +68,14 @@ class ManualLinearRule(Function):
 
 # region function
 def weighted_sum(x, weight):
-    check_input("weighted_sum", x, "... I", I=weight.shape[0])
-    x = np.reshape(x, (-1, weight.shape[0]))  # N I
-    return WeightedSumRule()(x, weight)
+    size = weight.shape[0]
+    check_input("weighted_sum", x, "... I", like=[weight], I=size)
+    return WeightedSumRule()(np.reshape(x, (-1, size)), weight)
 
 
 def manual_linear(x, weight, bias):
-    check_input("manual_linear", x, "N I", I=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input("manual_linear", x, "N I", like=like, I=size)
     return ManualLinearRule()(x, weight, bias)
 
 
@@ -85,8 +86,8 @@ def manual_linear(x, weight, bias):
 class WeightedSum(nn.Block):
     def __init__(self, in_features: int, **kwargs):
         super().__init__(**kwargs)
-        start, get = glorot(in_features), self.params.get
-        self.weight = get("weight", shape=(in_features,), init=start)
+        shape, get = sizes(in_features), self.params.get
+        self.weight = get("weight", shape=shape, init=glorot(*shape))
 
     def forward(self, x):
         return weighted_sum(x, self.weight.data())
@@ -95,9 +96,8 @@ class WeightedSum(nn.Block):
 class ManualLinear(nn.Block):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
-        shape = (out_features, in_features)
-        start, get = glorot(*shape), self.params.get
-        self.weight = get("weight", shape=shape, init=start)
+        shape, get = sizes(out_features, in_features), self.params.get
+        self.weight = get("weight", shape=shape, init=glorot(*shape))
         self.bias = get("bias", shape=shape[:1], init="zeros")
 
     def forward(self, x):

@@ -19,8 +19,9 @@ Ref:    Vaswani et al. 2017, NeurIPS, 3.2.2; Ainslie et al. 2023, EMNLP
 from mxnet import np
 from mxnet.gluon import nn
 
+from mxnet_impl.arguments import whole
 from mxnet_impl.attention import attention
-from mxnet_impl.checks import check_input, check_multiple, whole
+from mxnet_impl.checks import check_input, check_multiple
 from mxnet_impl.custom_function import empty_result
 from mxnet_impl.linear import Linear
 

@@ -65,7 +65,7 @@ class TiedMLP(nn.Block):
         tied = self.layer1.params
         self.layer2 = Linear(features, features, False, params=tied)
         self.layer2.bias = self.params.get(
-            "bias", shape=features, init="zeros"
+            "bias", shape=self.layer1.bias.shape, init="zeros"
         )
 
     def forward(self, x):

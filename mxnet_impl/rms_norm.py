@@ -17,7 +17,8 @@ Ref:    Zhang, Sennrich 2019, NeurIPS, eq. 4
 from mxnet import np
 from mxnet.gluon import nn
 
-from mxnet_impl.checks import check_input, whole
+from mxnet_impl.arguments import real, whole
+from mxnet_impl.checks import check_input
 from mxnet_impl.custom_function import empty_result
 from mxnet_impl.precision import cast_like, widen
 
@@ -26,7 +27,9 @@ from mxnet_impl.precision import cast_like, widen
 
 # region function
 def rms_norm(x, weight, eps: float = 1e-6):
-    check_input("rms_norm", x, "... C", C=weight.shape[0])
+    size = weight.shape[0]
+    check_input("rms_norm", x, "... C", like=[weight], C=size)
+    eps = real("rms_norm: eps", eps)
     if 0 in x.shape:
         return empty_result(x.shape, x, weight)
     wide = widen(x)
@@ -44,7 +47,7 @@ class RMSNorm(nn.Block):
         super().__init__(**kwargs)
         dim = whole("RMSNorm: dim", dim, 1)
         self.weight = self.params.get("weight", shape=dim, init="ones")
-        self.eps = eps
+        self.eps = real("RMSNorm: eps", eps)
 
     def forward(self, x):
         return rms_norm(x, self.weight.data(), self.eps)

@@ -19,6 +19,7 @@ Ref:    Polyak 1964, USSR Comp. Math. 4(5); Kingma, Ba 2015, alg. 1
 # region imports
 from mxnet import autograd, np, npx
 
+from mxnet_impl.arguments import real
 from mxnet_impl.loss_checks import check_labels, check_numbers
 from mxnet_impl.precision import cast_like
 
@@ -71,6 +72,7 @@ def apply(rule, params, grads, states, correct, lr):
 
 
 def train(layer, loss, rule, batches, lr: float):
+    lr = real("train: lr", lr)
     own = layer.collect_params().values()
     own = [p for p in own if p.grad_req != "null"]
     params = [p.data() for p in own]

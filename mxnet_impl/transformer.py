@@ -20,7 +20,8 @@ import math
 from mxnet import np
 from mxnet.gluon import nn
 
-from mxnet_impl.checks import check_input, whole
+from mxnet_impl.arguments import whole
+from mxnet_impl.checks import check_input
 from mxnet_impl.custom_function import empty_result
 from mxnet_impl.linear import Linear
 from mxnet_impl.mlp import MLP
@@ -70,10 +71,9 @@ class TransformerClassifier(nn.Block):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        layers = whole("num_layers", num_layers, 0)
         self.embed = Linear(input_dim, embed_dim)
-        blocks = [
-            Block(embed_dim, num_heads) for _ in range(num_layers)
-        ]
+        blocks = [Block(embed_dim, num_heads) for _ in range(layers)]
         self.blocks = nn.Sequential()
         self.blocks.add(*blocks)
         self.norm = RMSNorm(embed_dim)

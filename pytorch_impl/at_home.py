@@ -40,6 +40,8 @@ def brief(value):
         return type(value).__name__
     if isinstance(value, torch.Tensor):
         return f"tensor {tuple(value.shape)}"
+    if hasattr(value, "item"):  # a number from NumPy
+        value = value.item()
     return getattr(value, "__name__", repr(value))
 
 

@@ -21,6 +21,7 @@ import math
 
 import torch
 
+from pytorch_impl.arguments import real
 from pytorch_impl.attention_checks import check_attention
 from pytorch_impl.precision import cast_like, lowest_like, widen
 
@@ -30,6 +31,7 @@ from pytorch_impl.precision import cast_like, lowest_like, widen
 # region function
 def wide_heads(q, k, v, scale=None):
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
+    scale = real("scale", scale)
     repeats = q.shape[1] // k.shape[1]
     k = torch.repeat_interleave(widen(k), repeats, dim=1)  # B H M D
     v = torch.repeat_interleave(widen(v), repeats, dim=1)  # B H M E

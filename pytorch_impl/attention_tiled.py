@@ -16,13 +16,13 @@ Ref:    Milakov, Gimelshein 2018, arXiv 1805.02867, alg. 3
 # region imports
 import torch
 
+from pytorch_impl.arguments import whole
 from pytorch_impl.attention import wide_heads
 from pytorch_impl.attention_blocks import scan_blocks
 from pytorch_impl.attention_checks import check_attention
 from pytorch_impl.attention_tiled_gradient import (
     attention_tiled_backward,
 )
-from pytorch_impl.checks import whole
 from pytorch_impl.precision import cast_like, lowest_like
 from pytorch_impl.transforms import Function, apply
 

@@ -18,14 +18,16 @@ import math
 import torch
 from torch import nn
 
-from pytorch_impl.checks import check_input, whole
+from pytorch_impl.arguments import whole
+from pytorch_impl.checks import check_input
 
 # endregion
 
 
 # region function
 def bilinear(x, weight):
-    check_input("bilinear", x, "... I", I=weight.shape[0])
+    size = weight.shape[0]
+    check_input("bilinear", x, "... I", like=[weight], I=size)
     wx = torch.einsum("...i,ijk->...jk", x, weight)  # ... J K
     return torch.einsum("...jk,...j->...k", wx, x)  # ... K
 

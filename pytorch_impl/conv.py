@@ -19,8 +19,9 @@ Ref:    Qiao, Wang, Liu, Shen, Yuille 2019, arXiv 1903.10520, eq. 5-7
 import torch
 from torch import nn
 
-from pytorch_impl.checks import check_input, check_least, whole
-from pytorch_impl.glorot import glorot
+from pytorch_impl.arguments import real, whole
+from pytorch_impl.checks import check_input, check_least
+from pytorch_impl.glorot import glorot, sizes
 from pytorch_impl.precision import cast_like, widen
 
 # endregion
@@ -44,9 +45,11 @@ def standardized_conv2d(
     eps: float = 1e-5,
 ):
     caller = "standardized_conv2d"
-    check_input(caller, x, "B C H W", C=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input(caller, x, "B C H W", like=like, C=size)
     stride = whole(f"{caller}: stride", stride, 1)
     padding = whole(f"{caller}: padding", padding, 0)
+    eps = real(f"{caller}: eps", eps)
     least = weight.shape[2] - 2 * padding
     check_least(f"{caller}: H of x", x.shape[2], least)
     check_least(f"{caller}: W of x", x.shape[3], least)
@@ -71,13 +74,12 @@ class StandardizedConv2d(nn.Module):
         eps: float = 1e-5,
     ):
         super().__init__()
-        caller = "StandardizedConv2d"
-        kernel_size = whole(f"{caller}: kernel_size", kernel_size, 1)
-        stride = whole(f"{caller}: stride", stride, 1)
-        padding = whole(f"{caller}: padding", padding, 0)
-        shape = (out_channels, in_channels, kernel_size, kernel_size)
-        start = glorot(*shape)
-        self.weight = nn.Parameter(start)
+        kernel_size = whole("kernel_size", kernel_size, 1)
+        stride = whole("stride", stride, 1)
+        padding = whole("padding", padding, 0)
+        eps = real("eps", eps)
+        shape = sizes(out_channels, in_channels, *[kernel_size] * 2)
+        self.weight = nn.Parameter(glorot(*shape))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.stride, self.padding, self.eps = stride, padding, eps
 

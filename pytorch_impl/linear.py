@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from pytorch_impl.checks import check_input
-from pytorch_impl.glorot import glorot
+from pytorch_impl.glorot import glorot, sizes
 from pytorch_impl.precision import cast_like, widen
 
 # endregion
@@ -26,7 +26,8 @@ from pytorch_impl.precision import cast_like, widen
 
 # region function
 def linear(x, weight, bias=None):
-    check_input("linear", x, "... I", I=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input("linear", x, "... I", like=like, I=size)
     y = torch.einsum("...i,oi->...o", x, weight)  # ... O
     y = y if bias is None else widen(y) + widen(bias)
     return cast_like(y, x)
@@ -49,7 +50,7 @@ class Linear(nn.Module):
         bias: bool = True,
     ):
         super().__init__()
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         self.weight = nn.Parameter(start)
         self.bias = None
@@ -63,7 +64,7 @@ class Linear(nn.Module):
 class LinearReLU(nn.Module):
     def __init__(self, in_features: int, out_features: int):
         super().__init__()
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         self.weight = nn.Parameter(start)
         self.bias = nn.Parameter(torch.zeros(out_features))

@@ -21,7 +21,8 @@ import torch
 from torch import nn
 
 from pytorch_impl.checks import check_input
-from pytorch_impl.glorot import glorot
+from pytorch_impl.glorot import glorot, sizes
+from pytorch_impl.precision import alike
 from pytorch_impl.transforms import Function, apply
 
 # endregion
@@ -71,14 +72,16 @@ manual_linear_rule = functools.partial(apply, ManualLinearRule)
 
 # region function
 def weighted_sum(x, weight):
-    check_input("weighted_sum", x, "... I", I=weight.shape[0])
-    x = torch.reshape(x, (-1, weight.shape[0]))  # N I
-    return weighted_sum_rule(x, weight)
+    size = weight.shape[0]
+    check_input("weighted_sum", x, "... I", like=[weight], I=size)
+    x = torch.reshape(x, (-1, size))  # N I
+    return weighted_sum_rule(*alike(x, weight))
 
 
 def manual_linear(x, weight, bias):
-    check_input("manual_linear", x, "N I", I=weight.shape[1])
-    return manual_linear_rule(x, weight, bias)
+    size, like = weight.shape[1], (weight, bias)
+    check_input("manual_linear", x, "N I", like=like, I=size)
+    return manual_linear_rule(*alike(x, weight, bias))
 
 
 # endregion
@@ -98,7 +101,7 @@ class WeightedSum(nn.Module):
 class ManualLinear(nn.Module):
     def __init__(self, in_features: int, out_features: int):
         super().__init__()
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         self.weight = nn.Parameter(start)
         self.bias = nn.Parameter(torch.zeros(out_features))

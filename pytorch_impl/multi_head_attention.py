@@ -19,8 +19,9 @@ Ref:    Vaswani et al. 2017, NeurIPS, 3.2.2; Ainslie et al. 2023, EMNLP
 import torch
 from torch import nn
 
+from pytorch_impl.arguments import whole
 from pytorch_impl.attention import attention
-from pytorch_impl.checks import check_input, check_multiple, whole
+from pytorch_impl.checks import check_input, check_multiple
 from pytorch_impl.linear import Linear
 
 # endregion

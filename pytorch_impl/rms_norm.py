@@ -17,7 +17,8 @@ Ref:    Zhang, Sennrich 2019, NeurIPS, eq. 4
 import torch
 from torch import nn
 
-from pytorch_impl.checks import check_input, whole
+from pytorch_impl.arguments import real, whole
+from pytorch_impl.checks import check_input
 from pytorch_impl.precision import cast_like, widen
 
 # endregion
@@ -25,7 +26,9 @@ from pytorch_impl.precision import cast_like, widen
 
 # region function
 def rms_norm(x, weight, eps: float = 1e-6):
-    check_input("rms_norm", x, "... C", C=weight.shape[0])
+    size = weight.shape[0]
+    check_input("rms_norm", x, "... C", like=[weight], C=size)
+    eps = real("rms_norm: eps", eps)
     wide = widen(x)
     mean = torch.mean(wide * wide, axis=-1, keepdims=True)  # ... 1
     y = wide / torch.sqrt(mean + eps) * widen(weight)
@@ -41,7 +44,7 @@ class RMSNorm(nn.Module):
         super().__init__()
         dim = whole("RMSNorm: dim", dim, 1)
         self.weight = nn.Parameter(torch.ones(dim))
-        self.eps = eps
+        self.eps = real("RMSNorm: eps", eps)
 
     def forward(self, x):
         return rms_norm(x, self.weight, self.eps)

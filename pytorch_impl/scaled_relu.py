@@ -15,6 +15,7 @@ Ref:    Nair, Hinton 2010, ICML, section 2
 import torch
 from torch import nn
 
+from pytorch_impl.arguments import real
 from pytorch_impl.checks import check_input
 
 # endregion
@@ -23,6 +24,7 @@ from pytorch_impl.checks import check_input
 # region function
 def scaled_relu(x, scale: float = 1.0):
     check_input("scaled_relu", x, "...")
+    scale = real("scaled_relu: scale", scale)
     return torch.where(x <= 0, torch.zeros_like(x), scale * x)
 
 
@@ -33,7 +35,7 @@ def scaled_relu(x, scale: float = 1.0):
 class ScaledReLU(nn.Module):
     def __init__(self, scale: float = 1.0):
         super().__init__()
-        self.scale = scale
+        self.scale = real("ScaledReLU: scale", scale)
 
     def forward(self, x):
         return scaled_relu(x, self.scale)

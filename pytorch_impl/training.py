@@ -19,6 +19,7 @@ Ref:    Polyak 1964, USSR Comp. Math. 4(5); Kingma, Ba 2015, alg. 1
 # region imports
 import torch
 
+from pytorch_impl.arguments import real
 from pytorch_impl.loss_checks import check_labels, check_numbers
 from pytorch_impl.precision import cast_like
 
@@ -75,6 +76,7 @@ def apply(rule, params, grads, states, correct, lr):
 
 
 def train(layer, loss, rule, batches, lr: float):
+    lr = real("train: lr", lr)
     params = [p for p in layer.parameters() if p.requires_grad]
     zeros = [torch.zeros_like(p) for p in params]
     states = list(zip(zeros, zeros))

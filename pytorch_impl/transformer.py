@@ -20,7 +20,8 @@ import math
 import torch
 from torch import nn
 
-from pytorch_impl.checks import check_input, whole
+from pytorch_impl.arguments import whole
+from pytorch_impl.checks import check_input
 from pytorch_impl.linear import Linear
 from pytorch_impl.mlp import MLP
 from pytorch_impl.multi_head_attention import MultiHeadAttention
@@ -68,10 +69,9 @@ class TransformerClassifier(nn.Module):
         num_classes: int,
     ):
         super().__init__()
+        layers = whole("num_layers", num_layers, 0)
         self.embed = Linear(input_dim, embed_dim)
-        blocks = [
-            Block(embed_dim, num_heads) for _ in range(num_layers)
-        ]
+        blocks = [Block(embed_dim, num_heads) for _ in range(layers)]
         self.blocks = nn.ModuleList(blocks)
         self.norm = RMSNorm(embed_dim)
         self.head = Linear(embed_dim, num_classes)
@@ -80,7 +80,7 @@ class TransformerClassifier(nn.Module):
         width = self.embed.weight.shape[1]
         check_input("TransformerClassifier", x, "B N I", I=width)
         h = self.embed(x)  # B N C
-        positions = position(h.shape[1], h.shape[2])
+        positions = position(int(h.shape[1]), int(h.shape[2]))
         h = h + torch.tensor(positions, dtype=h.dtype, device=h.device)
         for block in self.blocks:
             h = block(h)

@@ -86,7 +86,8 @@ def build(layer, config, params, precision="float32"):
     own = {n: p.value for n, p in named_parameters(module).items()}
     check_params(layer, list_parameters(module), params)
     for name, value in params.items():
-        own[name].assign(to_tensor(value, precision))
+        exact = tf.cast(to_tensor(value, precision), own[name].dtype)
+        own[name].assign(exact)
     return Built(layer, module, own, precision)
 
 

@@ -21,6 +21,7 @@ import math
 
 import tensorflow as tf
 
+from tf_impl.arguments import real
 from tf_impl.attention_checks import check_attention
 from tf_impl.precision import cast_like, lowest_like, widen
 
@@ -30,6 +31,7 @@ from tf_impl.precision import cast_like, lowest_like, widen
 # region function
 def wide_heads(q, k, v, scale=None):
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
+    scale = real("scale", scale)
     repeats = q.shape[1] // k.shape[1]
     k = tf.repeat(widen(k), repeats, axis=1)  # B H M D
     v = tf.repeat(widen(v), repeats, axis=1)  # B H M E

@@ -16,13 +16,13 @@ Ref:    Milakov, Gimelshein 2018, arXiv 1805.02867, alg. 3
 # region imports
 import tensorflow as tf
 
+from tf_impl.arguments import whole
 from tf_impl.attention import wide_heads
 from tf_impl.attention_blocks import scan_blocks
 from tf_impl.attention_checks import check_attention
 from tf_impl.attention_tiled_gradient import (
     attention_tiled_backward,
 )
-from tf_impl.checks import whole
 from tf_impl.custom_gradient import custom_gradient
 from tf_impl.precision import cast_like, lowest_like
 

@@ -17,14 +17,16 @@ import math
 
 import tensorflow as tf
 
-from tf_impl.checks import check_input, whole
+from tf_impl.arguments import whole
+from tf_impl.checks import check_input
 
 # endregion
 
 
 # region function
 def bilinear(x, weight):
-    check_input("bilinear", x, "... I", I=weight.shape[0])
+    size = weight.shape[0]
+    check_input("bilinear", x, "... I", like=[weight], I=size)
     wx = tf.tensordot(x, weight, [[-1], [0]])  # ... J K
     return tf.einsum("...jk,...j->...k", wx, x)  # ... K
 

@@ -6,8 +6,8 @@ that names the caller, what it expected and what it got.
         axes    a word for each axis, "B I"; "... I" allows leading ones
         only    the names of the dtypes allowed, else any real float
         array   what the message calls it
+        like    parameters: no layer mixes their dtypes with that of x
         sizes   the sizes that are known, I=7
-    whole(what, value, least) is an argument such as a size as an int
     has_numbers(x): a compiled function knows shapes, not numbers
 
 Raises: TypeError if x is not an array of the right dtype; ValueError
@@ -15,8 +15,6 @@ Raises: TypeError if x is not an array of the right dtype; ValueError
 """
 
 # region imports
-import numbers
-
 import tensorflow as tf
 
 # endregion
@@ -33,12 +31,20 @@ def has_numbers(x):
 
 
 def check_input(
-    caller: str, x, axes: str, only=None, array: str = "x", **sizes: int
+    caller: str,
+    x,
+    axes: str,
+    only=None,
+    array: str = "x",
+    like=(),
+    **sizes: int,
 ):
     what = f"{caller}: {array}"
     if not isinstance(x, (tf.Tensor, tf.Variable)):
-        got = type(x).__name__
-        raise TypeError(f"{what} expected an array, got {got}")
+        got = f"{type(x).__module__}.{type(x).__name__}"
+        got = got.removeprefix("builtins.")
+        want = "an array of tensorflow"
+        raise TypeError(f"{what} expected {want}, got {got}")
     got = dtype_name(x)
     if only is not None and got not in only:
         want = " or ".join(only)
@@ -46,6 +52,10 @@ def check_input(
     if only is None and not x.dtype.is_floating:
         want = "a real floating dtype"
         raise TypeError(f"{what} expected {want}, got {got}")
+    for parameter in like:
+        if parameter is not None and dtype_name(parameter) != got:
+            want = dtype_name(parameter)
+            raise TypeError(f"{what} expected {want}, got {got}")
     if x.shape.rank is not None:  # unknown inside a tf.function
         check_shape(what, x.shape, axes, **sizes)
 
@@ -73,15 +83,6 @@ def check_least(what: str, value: int, least: int):
     if value < least:
         want = f"an integer of at least {least}"
         raise ValueError(f"{what} expected {want}, got {value}")
-
-
-def whole(what: str, value, least: int):
-    """As Python's int: a sum of NumPy's small integers wraps."""
-    integer = isinstance(value, numbers.Integral)
-    if not integer or isinstance(value, bool) or value < least:
-        want = f"an integer of at least {least}"
-        raise ValueError(f"{what} expected {want}, got {value!r}")
-    return int(value)
 
 
 def check_multiple(what: str, value: int, of: str, unit: int):

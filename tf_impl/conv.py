@@ -18,8 +18,9 @@ Ref:    Qiao, Wang, Liu, Shen, Yuille 2019, arXiv 1903.10520, eq. 5-7
 # region imports
 import tensorflow as tf
 
-from tf_impl.checks import check_input, check_least, whole
-from tf_impl.glorot import glorot
+from tf_impl.arguments import real, whole
+from tf_impl.checks import check_input, check_least
+from tf_impl.glorot import glorot, sizes
 from tf_impl.precision import cast_like, widen
 
 # endregion
@@ -43,9 +44,11 @@ def standardized_conv2d(
     eps: float = 1e-5,
 ):
     caller = "standardized_conv2d"
-    check_input(caller, x, "B C H W", C=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input(caller, x, "B C H W", like=like, C=size)
     stride = whole(f"{caller}: stride", stride, 1)
     padding = whole(f"{caller}: padding", padding, 0)
+    eps = real(f"{caller}: eps", eps)
     least = weight.shape[2] - 2 * padding
     check_least(f"{caller}: H of x", x.shape[2], least)
     check_least(f"{caller}: W of x", x.shape[3], least)
@@ -76,11 +79,11 @@ class StandardizedConv2d(tf.keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        caller = "StandardizedConv2d"
-        kernel_size = whole(f"{caller}: kernel_size", kernel_size, 1)
-        stride = whole(f"{caller}: stride", stride, 1)
-        padding = whole(f"{caller}: padding", padding, 0)
-        shape = (out_channels, in_channels, kernel_size, kernel_size)
+        kernel_size = whole("kernel_size", kernel_size, 1)
+        stride = whole("stride", stride, 1)
+        padding = whole("padding", padding, 0)
+        eps = real("eps", eps)
+        shape = sizes(out_channels, in_channels, *[kernel_size] * 2)
         start = glorot(*shape)
         self.weight = self.add_weight(shape, start, name="weight")
         self.bias = self.add_weight(shape[:1], "zeros", name="bias")

@@ -13,19 +13,23 @@ import math
 
 import tensorflow as tf
 
-from tf_impl.checks import whole
+from tf_impl.arguments import whole
 
 # endregion
 
 
 # region function
+def sizes(*shape: int):
+    return tuple(whole(f"size in {shape}", n, 1) for n in shape)
+
+
 def glorot_bound(*shape: int):
     rows, columns = (1, *shape) if len(shape) == 1 else shape[:2]
     return math.sqrt(6 / ((rows + columns) * math.prod(shape[2:])))
 
 
 def glorot(*shape: int):
-    shape = [whole(f"size in {shape}", n, 1) for n in shape]
+    shape = sizes(*shape)
     bound = glorot_bound(*shape)
     return tf.keras.initializers.RandomUniform(-bound, bound)
 

@@ -17,7 +17,7 @@ Ref:    Nair, Hinton 2010, ICML, 2 (the rectifier)
 import tensorflow as tf
 
 from tf_impl.checks import check_input
-from tf_impl.glorot import glorot
+from tf_impl.glorot import glorot, sizes
 from tf_impl.precision import cast_like, widen
 
 # endregion
@@ -25,7 +25,8 @@ from tf_impl.precision import cast_like, widen
 
 # region function
 def linear(x, weight, bias=None):
-    check_input("linear", x, "... I", I=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input("linear", x, "... I", like=like, I=size)
     y = tf.tensordot(x, weight, [[-1], [1]])  # ... O
     y = y if bias is None else widen(y) + widen(bias)
     return cast_like(y, x)
@@ -49,7 +50,7 @@ class Linear(tf.keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         self.weight = self.add_weight(shape, start, name="weight")
         self.bias = None
@@ -63,7 +64,7 @@ class Linear(tf.keras.layers.Layer):
 class LinearReLU(tf.keras.layers.Layer):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         self.weight = self.add_weight(shape, start, name="weight")
         self.bias = self.add_weight(shape[:1], "zeros", name="bias")

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tf_impl.checks import check_input
 from tf_impl.custom_gradient import custom_gradient
-from tf_impl.glorot import glorot
+from tf_impl.glorot import glorot, sizes
 
 # endregion
 
@@ -65,14 +65,16 @@ def manual_linear_rule(x, weight, bias):
 
 # region function
 def weighted_sum(x, weight):
-    check_input("weighted_sum", x, "... I", I=weight.shape[0])
-    x = tf.reshape(x, (-1, weight.shape[0]))  # N I
+    size = weight.shape[0]
+    check_input("weighted_sum", x, "... I", like=[weight], I=size)
+    x = tf.reshape(x, (-1, size))  # N I
     weight = tf.convert_to_tensor(weight)
     return weighted_sum_rule(x, weight)
 
 
 def manual_linear(x, weight, bias):
-    check_input("manual_linear", x, "N I", I=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias)
+    check_input("manual_linear", x, "N I", like=like, I=size)
     weight, bias = map(tf.convert_to_tensor, (weight, bias))
     return manual_linear_rule(x, weight, bias)
 
@@ -95,7 +97,7 @@ class WeightedSum(tf.keras.layers.Layer):
 class ManualLinear(tf.keras.layers.Layer):
     def __init__(self, in_features: int, out_features: int, **kwargs):
         super().__init__(**kwargs)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         self.weight = self.add_weight(shape, start, name="weight")
         self.bias = self.add_weight(shape[:1], "zeros", name="bias")

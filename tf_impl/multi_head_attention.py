@@ -18,8 +18,9 @@ Ref:    Vaswani et al. 2017, NeurIPS, 3.2.2; Ainslie et al. 2023, EMNLP
 # region imports
 import tensorflow as tf
 
+from tf_impl.arguments import whole
 from tf_impl.attention import attention
-from tf_impl.checks import check_input, check_multiple, whole
+from tf_impl.checks import check_input, check_multiple
 from tf_impl.linear import Linear
 
 # endregion

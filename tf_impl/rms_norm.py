@@ -16,7 +16,8 @@ Ref:    Zhang, Sennrich 2019, NeurIPS, eq. 4
 # region imports
 import tensorflow as tf
 
-from tf_impl.checks import check_input, whole
+from tf_impl.arguments import real, whole
+from tf_impl.checks import check_input
 from tf_impl.precision import cast_like, widen
 
 # endregion
@@ -24,7 +25,9 @@ from tf_impl.precision import cast_like, widen
 
 # region function
 def rms_norm(x, weight, eps: float = 1e-6):
-    check_input("rms_norm", x, "... C", C=weight.shape[0])
+    size = weight.shape[0]
+    check_input("rms_norm", x, "... C", like=[weight], C=size)
+    eps = real("rms_norm: eps", eps)
     wide = widen(x)
     mean = tf.reduce_mean(wide * wide, axis=-1, keepdims=True)  # ... 1
     y = wide / tf.sqrt(mean + eps) * widen(weight)
@@ -40,7 +43,7 @@ class RMSNorm(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         dim = whole("RMSNorm: dim", dim, 1)
         self.weight = self.add_weight((dim,), "ones", name="weight")
-        self.eps = eps
+        self.eps = real("RMSNorm: eps", eps)
 
     def call(self, x):
         return rms_norm(x, self.weight, self.eps)

@@ -14,6 +14,7 @@ Ref:    Nair, Hinton 2010, ICML, section 2
 # region imports
 import tensorflow as tf
 
+from tf_impl.arguments import real
 from tf_impl.checks import check_input
 
 # endregion
@@ -22,6 +23,7 @@ from tf_impl.checks import check_input
 # region function
 def scaled_relu(x, scale: float = 1.0):
     check_input("scaled_relu", x, "...")
+    scale = real("scaled_relu: scale", scale)
     return tf.where(x <= 0, tf.zeros_like(x), scale * x)
 
 
@@ -32,7 +34,7 @@ def scaled_relu(x, scale: float = 1.0):
 class ScaledReLU(tf.keras.layers.Layer):
     def __init__(self, scale: float = 1.0, **kwargs):
         super().__init__(**kwargs)
-        self.scale = scale
+        self.scale = real("ScaledReLU: scale", scale)
 
     def call(self, x):
         return scaled_relu(x, self.scale)

@@ -54,7 +54,7 @@ def remember(cls, args, kwargs):
 def without_numbers(value):
     if isinstance(value, (tf.Tensor, tf.Variable)):
         return keras.KerasTensor(value.shape, value.dtype.name)
-    return value
+    return getattr(value, "item", lambda: value)()  # from NumPy
 
 
 def build(self, input_shape=None):

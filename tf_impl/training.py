@@ -21,6 +21,7 @@ import math
 
 import tensorflow as tf
 
+from tf_impl.arguments import real
 from tf_impl.loss_checks import check_labels, check_numbers
 from tf_impl.precision import cast_like
 
@@ -79,6 +80,7 @@ def apply(rule, params, grads, states, correct, lr):
 
 
 def train(layer, loss, rule, batches, lr: float):
+    lr = real("train: lr", lr)
     params = [p.value for p in layer.trainable_variables]
     zeros = [tf.zeros_like(p) for p in params]
     states = list(zip(zeros, zeros))

@@ -17,7 +17,8 @@ Ref:    Vaswani et al. 2017, NeurIPS, 3.5; Xiong et al. 2020, ICML,
 # region imports
 import tensorflow as tf
 
-from tf_impl.checks import check_input, whole
+from tf_impl.arguments import whole
+from tf_impl.checks import check_input
 from tf_impl.linear import Linear
 from tf_impl.mlp import MLP
 from tf_impl.multi_head_attention import MultiHeadAttention
@@ -66,10 +67,10 @@ class TransformerClassifier(tf.keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         own = dict(dtype=self.dtype_policy)
+        layers = whole("num_layers", num_layers, 0)
         self.embed = Linear(input_dim, embed_dim, **own)
         blocks = [
-            Block(embed_dim, num_heads, **own)
-            for _ in range(num_layers)
+            Block(embed_dim, num_heads, **own) for _ in range(layers)
         ]
         self.blocks = blocks
         self.norm = RMSNorm(embed_dim, **own)

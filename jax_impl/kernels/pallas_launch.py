@@ -17,7 +17,8 @@ import numpy as np
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
-from jax_impl.checks import check_input, whole
+from jax_impl.arguments import whole
+from jax_impl.checks import check_input
 
 # endregion
 

@@ -77,7 +77,8 @@ code_linear_rule = jax.jit(code_linear_rule)
 
 # region function
 def code_linear(x, weight, bias, x_scale, w_scale):
-    check_input("code_linear", x, "... I", I=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias, x_scale, w_scale)
+    check_input("code_linear", x, "... I", like=like, I=size)
     if bias is None:
         bias = jnp.zeros_like(w_scale)
     return code_linear_rule(x, weight, bias, x_scale, w_scale)

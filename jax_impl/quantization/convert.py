@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from jax_impl.precision import widen
 from jax_impl.quantization.attached import check_attached
 from jax_impl.quantization.codes import code_range
 from jax_impl.quantization.fake_quantize import quantize
@@ -49,7 +50,7 @@ def to_int8(name, layer):
     out_scale = scale * w_scale
     bias = layer.bias
     bias = jnp.zeros_like(w_scale) if bias is None else bias[...]
-    bias = jnp.round(bias * (1 / out_scale))
+    bias = jnp.round(widen(bias) * (1 / out_scale))
     if not (jnp.abs(bias) < 2.0**30).all():
         want, got = "under 2^30 steps", float(jnp.abs(bias).max())
         raise ValueError(f"{name}: bias expected {want}, got {got}")

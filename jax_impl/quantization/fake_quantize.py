@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from jax_impl.checks import check_input
+from jax_impl.precision import cast_like
 from jax_impl.quantization.codes import (
     along,
     check_quantizer,
@@ -69,13 +70,13 @@ fake_quantize_rule.defvjp(fake_quantize_fwd, fake_quantize_bwd)
 
 # region function
 def expand(caller: str, x, scale, zero_point, axis):
-    """Both checked, in a shape that broadcasts against x."""
-    check_quantizer(caller, x, scale, axis)
+    """All checked, both in a shape that broadcasts against x."""
+    x, scale, axis = check_quantizer(caller, x, scale, axis)
     sizes = dict(zip("C", scale.shape))
     axes, only = " ".join(sizes), ["int32"]
     check_input(caller, zero_point, axes, only, "zero_point", **sizes)
     zero_point = along(zero_point, x, axis).astype(x.dtype)
-    return along(scale, x, axis), zero_point
+    return x, along(scale, x, axis), zero_point
 
 
 def quantize(
@@ -88,9 +89,9 @@ def quantize(
     narrow_range: bool = False,
 ):
     qmin, qmax = code_range(bits, signed, narrow_range)
-    scale, zero_point = expand("quantize", x, scale, zero_point, axis)
+    x, *qparams = expand("quantize", x, scale, zero_point, axis)
     x = jnp.where(x == x, x, jnp.zeros_like(x))  # NaN: as 0
-    code = unclipped_code(x, scale, zero_point)
+    code = unclipped_code(x, *qparams)
     return jnp.clip(code, qmin, qmax).astype(jnp.int32)
 
 
@@ -104,8 +105,8 @@ def fake_quantize(
     narrow_range: bool = False,
 ):
     qmin, qmax = code_range(bits, signed, narrow_range)
-    qparams = expand("fake_quantize", x, scale, zero_point, axis)
-    return fake_quantize_rule(x, *qparams, qmin, qmax)
+    every = expand("fake_quantize", x, scale, zero_point, axis)
+    return cast_like(fake_quantize_rule(*every, qmin, qmax), x)
 
 
 # endregion
@@ -114,7 +115,6 @@ def fake_quantize(
 # region try
 if __name__ == "__main__":
     x = jnp.asarray([-9.0, -0.25, 0.25, 0.75, 9.0])
-    scale, zero_point = jnp.asarray(0.5), jnp.asarray(0, jnp.int32)
-    print(quantize(x, scale, zero_point, bits=4))
-    print(fake_quantize(x, scale, zero_point, bits=4))
+    qparams = jnp.asarray(0.5), jnp.asarray(0, jnp.int32)
+    print(quantize(x, *qparams, 4), fake_quantize(x, *qparams, 4))
 # endregion

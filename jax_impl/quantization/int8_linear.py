@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jax_impl.checks import check_input
+from jax_impl.precision import cast_like, widen
 from jax_impl.quantization.codes import Codes
 from jax_impl.quantization.fake_quantize import quantize
 
@@ -78,8 +79,9 @@ class Int8Linear(nnx.Module):
         )
 
     def __call__(self, x):
-        y = self.total(x).astype(x.dtype) * self.out_scale[...]
-        return y + unknown(x)
+        scale = widen(self.out_scale[...])
+        y = cast_like(self.total(x), scale) * scale
+        return cast_like(y, x) + unknown(x)
 
 
 # endregion

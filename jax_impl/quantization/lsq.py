@@ -19,14 +19,16 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jax_impl.arguments import channels, counted
+from jax_impl.precision import cast_like, widen
 from jax_impl.quantization.codes import (
-    Codes,
     along,
     check_quantizer,
     code_range,
+    make_codes,
     rows,
 )
-from jax_impl.quantization.qparams import first_step, inverse
+from jax_impl.quantization.qparams import count, first_step, inverse
 
 # endregion
 
@@ -68,11 +70,10 @@ lsq_rule.defvjp(lsq_fwd, lsq_bwd)
 # region function
 def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     qmin, qmax = code_range(bits, signed)
-    check_quantizer("lsq", x, step, axis, "step")
-    n = num_elements or max(rows(x, axis).shape[-1], 1)
-    n = n if isinstance(n, int) else jnp.asarray(n, x.dtype)
+    wide, step, axis = check_quantizer("lsq", x, step, axis, "step")
+    n = count(num_elements, wide, axis)
     g = (n * qmax) ** -0.5
-    return lsq_rule(x, step, g, qmin, qmax, axis)
+    return cast_like(lsq_rule(wide, step, g, qmin, qmax, axis), x)
 
 
 # endregion
@@ -91,22 +92,20 @@ class LSQ(nnx.Module):
         num_channels=None,
     ):
         super().__init__()
-        code_range(bits, signed)
-        shape = () if axis is None else (num_channels,)
-        self.codes = Codes(int(bits), signed, axis)
-        self.num_elements = num_elements
+        self.codes = make_codes(bits, signed, axis)
+        shape = channels(axis, num_channels)
+        self.options = *self.codes[:3], counted(num_elements)
         self.step = nnx.Param(jnp.full(shape, jnp.nan))
 
     def start(self, x):
         self.step.set_value(first_step(x, self.codes))
 
     def qparams(self):
-        step = self.step[...]
+        step = widen(self.step[...])
         return step, jnp.zeros_like(step, dtype=jnp.int32)
 
     def __call__(self, x):
-        options = *self.codes[:3], self.num_elements
-        return lsq(x, self.step[...], *options)
+        return lsq(x, self.step[...], *self.options)
 
 
 # endregion

@@ -17,15 +17,17 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jax_impl.arguments import channels, counted
+from jax_impl.precision import cast_like, widen
 from jax_impl.quantization.codes import (
-    Codes,
     along,
     check_quantizer,
     code_range,
+    make_codes,
     rows,
 )
 from jax_impl.quantization.lsq import lsq_backward, lsq_forward
-from jax_impl.quantization.qparams import first_step
+from jax_impl.quantization.qparams import count, first_step
 
 # endregion
 
@@ -66,11 +68,10 @@ def lsq_plus(
     x, step, offset, bits=4, signed=True, axis=None, num_elements=None
 ):
     qmin, qmax = code_range(bits, signed)
-    check_quantizer("lsq_plus", x, step, axis, "step")
-    n = num_elements or max(rows(x, axis).shape[-1], 1)
-    n = n if isinstance(n, int) else jnp.asarray(n, x.dtype)
-    g = (n * qmax) ** -0.5
-    return lsq_plus_rule(x, step, offset, g, qmin, qmax, axis)
+    wx, step, axis = check_quantizer("lsq_plus", x, step, axis, "step")
+    n = count(num_elements, wx, axis)
+    every = wx, step, widen(offset), (n * qmax) ** -0.5
+    return cast_like(lsq_plus_rule(*every, qmin, qmax, axis), x)
 
 
 # endregion
@@ -87,10 +88,9 @@ class LSQPlus(nnx.Module):
         num_channels=None,
     ):
         super().__init__()
-        code_range(bits, signed)
-        shape = () if axis is None else (num_channels,)
-        self.codes = Codes(int(bits), signed, axis)
-        self.num_elements = num_elements
+        self.codes = make_codes(bits, signed, axis)
+        shape = channels(axis, num_channels)
+        self.options = *self.codes[:3], counted(num_elements)
         self.step = nnx.Param(jnp.full(shape, jnp.nan))
         self.offset = nnx.Param(jnp.zeros(shape))
 
@@ -99,8 +99,8 @@ class LSQPlus(nnx.Module):
         self.offset.set_value(self.offset[...].astype(x.dtype))
 
     def __call__(self, x):
-        options = *self.codes[:3], self.num_elements
-        return lsq_plus(x, self.step[...], self.offset[...], *options)
+        step, offset = self.step[...], self.offset[...]
+        return lsq_plus(x, step, offset, *self.options)
 
 
 # endregion

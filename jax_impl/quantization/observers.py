@@ -23,7 +23,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jax_impl.quantization.codes import check_axis, rows
+from jax_impl.arguments import channels, check_axis, real
+from jax_impl.quantization.codes import rows
 from jax_impl.quantization.qparams import check_batch
 
 # endregion
@@ -31,7 +32,7 @@ from jax_impl.quantization.qparams import check_batch
 
 # region function
 def no_range(axis=None, num_channels=None):
-    shape = (2,) if axis is None else (2, num_channels)
+    shape = (2, *channels(axis, num_channels))
     return jnp.full(shape, jnp.nan)
 
 
@@ -40,10 +41,8 @@ def batch_range(x, bounds, axis=None, percent: float = 100.0):
     check_batch("observe", x)
     want, got = tuple(bounds.shape[1:]), check_axis("observe", x, axis)
     if got != want:
-        raise ValueError(
-            f"observe: channels expected {want}, got {got}"
-        )
-    x = rows(jax.lax.stop_gradient(x), axis)
+        raise ValueError(f"observe: shape expected {want}, got {got}")
+    x = rows(jax.lax.stop_gradient(x), axis).astype(bounds.dtype)
     if percent == 100:
         low, high = jnp.amin(x, axis=-1), jnp.amax(x, axis=-1)
         return jnp.stack((low, high))
@@ -82,7 +81,7 @@ class MinMaxObserver(nnx.Module):
 class MovingAverageObserver(nnx.Module):
     def __init__(self, momentum=0.01, axis=None, num_channels=None):
         super().__init__()
-        self.axis, self.momentum = axis, momentum
+        self.axis, self.momentum = axis, real("momentum", momentum)
         self.bounds = nnx.BatchStat(no_range(axis, num_channels))
 
     def observe(self, x):
@@ -96,8 +95,8 @@ class PercentileObserver(nnx.Module):
         self, percent=99.9, momentum=0.01, axis=None, num_channels=None
     ):
         super().__init__()
-        self.axis, self.momentum = axis, momentum
-        self.percent = percent
+        self.axis, self.momentum = axis, real("momentum", momentum)
+        self.percent = real("percent", percent)
         self.bounds = nnx.BatchStat(no_range(axis, num_channels))
 
     def observe(self, x):
@@ -111,8 +110,8 @@ class PercentileObserver(nnx.Module):
 
 # region try
 if __name__ == "__main__":
-    for observer in (MinMaxObserver(), MovingAverageObserver(0.5)):
-        observer.observe(jnp.asarray([-1.0, 0.5, 3.0]))
-        observer.observe(jnp.asarray([0.0, 1.0]))
-        print(observer.bounds[...])
+    observer = MovingAverageObserver(0.5)
+    observer.observe(jnp.asarray([-1.0, 0.5, 3.0]))
+    observer.observe(jnp.asarray([0.0, 1.0]))
+    print(observer.bounds[...])
 # endregion

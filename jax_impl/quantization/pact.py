@@ -19,10 +19,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jax_impl.arguments import real
+from jax_impl.precision import cast_like, widen
 from jax_impl.quantization.codes import (
-    Codes,
     check_quantizer,
     code_range,
+    make_codes,
 )
 from jax_impl.quantization.qparams import first_step
 
@@ -65,8 +67,10 @@ pact_rule.defvjp(pact_fwd, pact_bwd)
 # region function
 def pact(x, alpha, bits: int = 4):
     _, levels = code_range(bits, signed=False)
-    check_quantizer("pact", x, alpha, array="alpha")
-    return pact_rule(x, alpha, levels)
+    checked = check_quantizer("pact", x, alpha, array="alpha")
+    wide, alpha, _ = checked
+    y = pact_rule(wide, alpha, levels)
+    return cast_like(y, x)
 
 
 # endregion
@@ -78,18 +82,21 @@ class PACT(nnx.Module):
 
     def __init__(self, bits: int = 4, alpha_init: float = 6.0):
         super().__init__()
-        self.codes = Codes(int(bits), signed=False)
+        self.codes = make_codes(bits, signed=False)
         self.levels = code_range(bits, signed=False)[1]
-        self.alpha = nnx.Param(jnp.asarray(alpha_init, float))
+        start = real("alpha_init", alpha_init)
+        self.alpha = nnx.Param(jnp.asarray(start, float))
 
     def start(self, x):
         step = first_step(x, self.codes)
         peak = jnp.max(jnp.abs(x))
-        new = jnp.where(peak > 0, step * self.levels, self.alpha[...])
-        self.alpha.set_value(new.astype(x.dtype))
+        new = jnp.where(
+            peak > 0, step * self.levels, widen(self.alpha[...])
+        )
+        self.alpha.set_value(new.astype(step.dtype))
 
     def qparams(self):
-        scale = self.alpha * (1 / self.levels)
+        scale = widen(self.alpha[...]) * (1 / self.levels)
         return scale, jnp.zeros_like(scale, dtype=jnp.int32)
 
     def __call__(self, x):

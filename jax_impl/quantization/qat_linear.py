@@ -19,8 +19,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jax_impl.checks import check_input
-from jax_impl.glorot import glorot
+from jax_impl.glorot import glorot, sizes
 from jax_impl.linear import linear
+from jax_impl.precision import cast_like, widen
 from jax_impl.quantization.code_linear import code_linear
 from jax_impl.quantization.fake_quantize import fake_quantize
 from jax_impl.quantization.modes import Mode, show
@@ -69,7 +70,7 @@ class QATLinear(nnx.Module):
     ):
         super().__init__()
         check_choice(weight_quantizer, weight_bits, input_bits)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape, rngs=rngs)
         self.weight = nnx.Param(start)
         self.bias = nnx.data(None)
@@ -92,17 +93,19 @@ class QATLinear(nnx.Module):
         self.state.word = mode
 
     def __call__(self, x):
-        check_input("QATLinear", x, "... I", I=self.weight.shape[1])
+        size, like = self.weight.shape[1], [self.weight]
+        check_input("QATLinear", x, "... I", like=like, I=size)
+        wide, weight = widen(x), widen(self.weight[...])
+        bias = None if self.bias is None else widen(self.bias[...])
         mode, training = self.mode, not self.state.use_running_average
-        show(self.input_quantizer, x, mode, training)
-        show(self.weight_quantizer, self.weight[...], mode, training)
+        show(self.input_quantizer, wide, mode, training)
+        show(self.weight_quantizer, weight, mode, training)
         if mode == "observe":
-            return linear(x, self.weight, self.bias)
-        x, x_scale = on_codes(self.input_quantizer, x)
-        weight, w_scale = on_codes(
-            self.weight_quantizer, self.weight[...]
-        )
-        return code_linear(x, weight, self.bias, x_scale, w_scale)
+            return cast_like(linear(wide, weight, bias), x)
+        wide, x_scale = on_codes(self.input_quantizer, wide)
+        weight, w_scale = on_codes(self.weight_quantizer, weight)
+        y = code_linear(wide, weight, bias, x_scale, w_scale)
+        return cast_like(y, x)
 
 
 # endregion

@@ -23,7 +23,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jax_impl.arguments import counted
 from jax_impl.checks import check_input, has_numbers
+from jax_impl.precision import widen
 from jax_impl.quantization.codes import code_range, rows
 
 # endregion
@@ -40,7 +42,7 @@ def check_bounds(caller: str, bounds):
 
 def check_batch(caller: str, x):
     """A range needs numbers, and finite ones."""
-    check_input(caller, x, "...", only=("float32", "float64"))
+    check_input(caller, x, "...")
     if 0 in x.shape:
         want, got = "a batch that is not empty", tuple(x.shape)
         raise ValueError(f"{caller}: x expected {want}, got {got}")
@@ -68,7 +70,7 @@ def nonzero(scale):
 def affine_qparams(bounds, bits: int = 8, signed: bool = True):
     qmin, qmax = code_range(bits, signed)
     check_bounds("affine_qparams", bounds)
-    low, high = bounds
+    low, high = widen(bounds)
     zero = jnp.zeros_like(low)
     low = jnp.minimum(low, zero)
     high = jnp.maximum(high, zero)
@@ -81,10 +83,16 @@ def affine_qparams(bounds, bits: int = 8, signed: bool = True):
 def symmetric_qparams(bounds, bits: int = 8, signed: bool = True):
     _, qmax = code_range(bits, signed)
     check_bounds("symmetric_qparams", bounds)
-    low, high = bounds
+    low, high = widen(bounds)
     peak = jnp.maximum(-low, high)
     scale = nonzero(peak * (1 / qmax))
     return scale, jnp.zeros_like(scale, dtype=jnp.int32)
+
+
+def count(num_elements, x, axis):
+    """How many numbers share a step, or count as if they did."""
+    n = counted(num_elements) or max(rows(x, axis).shape[-1], 1)
+    return n if isinstance(n, int) else jnp.asarray(n, x.dtype)
 
 
 def first_step(x, codes):

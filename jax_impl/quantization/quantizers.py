@@ -18,7 +18,7 @@ import math
 
 from flax import nnx
 
-from jax_impl.quantization.codes import Codes, code_range
+from jax_impl.quantization.codes import make_codes
 from jax_impl.quantization.fake_quantize import fake_quantize
 from jax_impl.quantization.lsq import LSQ
 from jax_impl.quantization.observers import (
@@ -77,9 +77,8 @@ class FakeQuantizer(nnx.Module):
         symmetric: bool = False,
     ):
         super().__init__()
-        code_range(bits, signed, symmetric)
         self.observer, self.symmetric = observer, symmetric
-        self.codes = Codes(int(bits), signed, observer.axis, symmetric)
+        self.codes = make_codes(bits, signed, observer.axis, symmetric)
 
     def start(self, x):
         self.observer.observe(x)

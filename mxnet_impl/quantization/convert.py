@@ -18,6 +18,7 @@ Ref:    Jacob et al. 2018, CVPR, 2.4 and 3 (alg. 1)
 # region imports
 from mxnet import autograd, np
 
+from mxnet_impl.precision import widen
 from mxnet_impl.quantization.attached import check_attached
 from mxnet_impl.quantization.codes import code_range
 from mxnet_impl.quantization.fake_quantize import quantize
@@ -49,7 +50,7 @@ def to_int8(name, layer):
     out_scale = scale * w_scale
     bias = layer.bias
     bias = np.zeros_like(w_scale) if bias is None else bias.data()
-    bias = np.around(bias * (1 / out_scale))
+    bias = np.around(widen(bias) * (1 / out_scale))
     if not (np.abs(bias) < 2**30).all():
         want, got = "under 2^30 steps", float(np.abs(bias).max())
         raise ValueError(f"{name}: bias expected {want}, got {got}")

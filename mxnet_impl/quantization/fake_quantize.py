@@ -21,6 +21,7 @@ from mxnet import np
 
 from mxnet_impl.checks import check_input
 from mxnet_impl.custom_function import Function
+from mxnet_impl.precision import cast_like
 from mxnet_impl.quantization.codes import (
     along,
     check_quantizer,
@@ -65,13 +66,13 @@ class FakeQuantizeRule(Function):
 
 # region function
 def expand(caller: str, x, scale, zero_point, axis):
-    """Both checked, in a shape that broadcasts against x."""
-    check_quantizer(caller, x, scale, axis)
+    """All checked, both in a shape that broadcasts against x."""
+    x, scale, axis = check_quantizer(caller, x, scale, axis)
     sizes = dict(zip("C", scale.shape))
     axes, only = " ".join(sizes), ["int32"]
     check_input(caller, zero_point, axes, only, "zero_point", **sizes)
     zero_point = along(zero_point, x, axis).astype(x.dtype)
-    return along(scale, x, axis), zero_point
+    return x, along(scale, x, axis), zero_point
 
 
 def quantize(
@@ -84,9 +85,9 @@ def quantize(
     narrow_range: bool = False,
 ):
     qmin, qmax = code_range(bits, signed, narrow_range)
-    scale, zero_point = expand("quantize", x, scale, zero_point, axis)
+    x, *qparams = expand("quantize", x, scale, zero_point, axis)
     x = np.where(x == x, x, np.zeros_like(x))  # NaN: as 0
-    code = unclipped_code(x, scale, zero_point)
+    code = unclipped_code(x, *qparams)
     return np.clip(code, qmin, qmax).astype(np.int32)
 
 
@@ -100,8 +101,8 @@ def fake_quantize(
     narrow_range: bool = False,
 ):
     qmin, qmax = code_range(bits, signed, narrow_range)
-    qparams = expand("fake_quantize", x, scale, zero_point, axis)
-    return FakeQuantizeRule(qmin, qmax)(x, *qparams)
+    every = expand("fake_quantize", x, scale, zero_point, axis)
+    return cast_like(FakeQuantizeRule(qmin, qmax)(*every), x)
 
 
 # endregion

@@ -19,6 +19,7 @@ from mxnet import np
 from mxnet.gluon import nn
 
 from mxnet_impl.checks import check_input
+from mxnet_impl.precision import cast_like, widen
 from mxnet_impl.quantization.code_linear import exact_matmul
 from mxnet_impl.quantization.codes import Codes
 from mxnet_impl.quantization.fake_quantize import quantize
@@ -93,8 +94,9 @@ class Int8Linear(nn.Block):
         )
 
     def forward(self, x):
-        y = self.total(x).astype(x.dtype) * self.out_scale.data()
-        return y + unknown(x)
+        scale = widen(self.out_scale.data())
+        y = cast_like(self.total(x), scale) * scale
+        return cast_like(y, x) + unknown(x)
 
 
 # endregion

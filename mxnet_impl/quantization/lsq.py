@@ -18,15 +18,17 @@ Ref:    Esser et al. 2020, ICLR, eq. 1 to 5
 from mxnet import autograd, np
 from mxnet.gluon import nn
 
+from mxnet_impl.arguments import channels, counted
 from mxnet_impl.custom_function import Filled, Function
+from mxnet_impl.precision import cast_like, widen
 from mxnet_impl.quantization.codes import (
-    Codes,
     along,
     check_quantizer,
     code_range,
+    make_codes,
     rows,
 )
-from mxnet_impl.quantization.qparams import first_step, inverse
+from mxnet_impl.quantization.qparams import count, first_step, inverse
 
 # endregion
 
@@ -66,10 +68,10 @@ class LSQRule(Function):
 # region function
 def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     qmin, qmax = code_range(bits, signed)
-    check_quantizer("lsq", x, step, axis, "step")
-    n = num_elements or max(rows(x, axis).shape[-1], 1)
+    wide, step, axis = check_quantizer("lsq", x, step, axis, "step")
+    n = count(num_elements, wide, axis)
     g = 1 / np.sqrt(n * qmax)
-    return LSQRule(qmin, qmax, axis, g)(x, step)
+    return cast_like(LSQRule(qmin, qmax, axis, g)(wide, step), x)
 
 
 # endregion
@@ -89,10 +91,9 @@ class LSQ(nn.Block):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        code_range(bits, signed)
-        shape = () if axis is None else (num_channels,)
-        self.codes = Codes(int(bits), signed, axis)
-        self.num_elements = num_elements
+        self.codes = make_codes(bits, signed, axis)
+        shape = channels(axis, num_channels)
+        self.options = *self.codes[:3], counted(num_elements)
         self.step = self.params.get("step", shape=shape, init=Filled())
 
     def start(self, x):
@@ -100,12 +101,11 @@ class LSQ(nn.Block):
             self.step.data()[()] = first_step(x, self.codes)
 
     def qparams(self):
-        step = self.step.data()
+        step = widen(self.step.data())
         return step, np.zeros_like(step, dtype=np.int32)
 
     def forward(self, x):
-        options = *self.codes[:3], self.num_elements
-        return lsq(x, self.step.data(), *options)
+        return lsq(x, self.step.data(), *self.options)
 
 
 # endregion

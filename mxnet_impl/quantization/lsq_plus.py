@@ -16,16 +16,18 @@ Ref:    Bhalgat et al. 2020, CVPRW, eq. 1 to 5
 from mxnet import autograd, np
 from mxnet.gluon import nn
 
+from mxnet_impl.arguments import channels, counted
 from mxnet_impl.custom_function import Filled, Function
+from mxnet_impl.precision import cast_like, widen
 from mxnet_impl.quantization.codes import (
-    Codes,
     along,
     check_quantizer,
     code_range,
+    make_codes,
     rows,
 )
 from mxnet_impl.quantization.lsq import lsq_backward, lsq_forward
-from mxnet_impl.quantization.qparams import first_step
+from mxnet_impl.quantization.qparams import count, first_step
 
 # endregion
 
@@ -64,10 +66,11 @@ def lsq_plus(
     x, step, offset, bits=4, signed=True, axis=None, num_elements=None
 ):
     qmin, qmax = code_range(bits, signed)
-    check_quantizer("lsq_plus", x, step, axis, "step")
-    n = num_elements or max(rows(x, axis).shape[-1], 1)
+    wx, step, axis = check_quantizer("lsq_plus", x, step, axis, "step")
+    n = count(num_elements, wx, axis)
     g = 1 / np.sqrt(n * qmax)
-    return LSQPlusRule(qmin, qmax, axis, g)(x, step, offset)
+    y = LSQPlusRule(qmin, qmax, axis, g)(wx, step, widen(offset))
+    return cast_like(y, x)
 
 
 # endregion
@@ -85,10 +88,9 @@ class LSQPlus(nn.Block):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        code_range(bits, signed)
-        shape = () if axis is None else (num_channels,)
-        self.codes = Codes(int(bits), signed, axis)
-        self.num_elements = num_elements
+        self.codes = make_codes(bits, signed, axis)
+        shape = channels(axis, num_channels)
+        self.options = *self.codes[:3], counted(num_elements)
         get = self.params.get
         self.step = get("step", shape=shape, init=Filled())
         self.offset = get("offset", shape=shape, init=Filled(0.0))
@@ -99,8 +101,7 @@ class LSQPlus(nn.Block):
 
     def forward(self, x):
         step, offset = self.step.data(), self.offset.data()
-        options = *self.codes[:3], self.num_elements
-        return lsq_plus(x, step, offset, *options)
+        return lsq_plus(x, step, offset, *self.options)
 
 
 # endregion

@@ -22,8 +22,9 @@ import math
 from mxnet import np
 from mxnet.gluon import nn
 
+from mxnet_impl.arguments import channels, check_axis, real
 from mxnet_impl.custom_function import Filled
-from mxnet_impl.quantization.codes import check_axis, rows
+from mxnet_impl.quantization.codes import rows
 from mxnet_impl.quantization.qparams import check_batch
 
 # endregion
@@ -31,7 +32,7 @@ from mxnet_impl.quantization.qparams import check_batch
 
 # region function
 def no_range(axis=None, num_channels=None):
-    shape = (2,) if axis is None else (2, num_channels)
+    shape = (2, *channels(axis, num_channels))
     state = dict(name="bounds", shape=shape, init=Filled())
     return state | dict(differentiable=False)  # gluon's buffer
 
@@ -41,16 +42,15 @@ def batch_range(x, bounds, axis=None, percent: float = 100.0):
     check_batch("observe", x)
     want, got = tuple(bounds.shape[1:]), check_axis("observe", x, axis)
     if got != want:
-        raise ValueError(
-            f"observe: channels expected {want}, got {got}"
-        )
+        raise ValueError(f"observe: shape expected {want}, got {got}")
     x = rows(x.detach(), axis)
     if percent == 100:
         low, high = np.amin(x, axis=-1), np.amax(x, axis=-1)
-        return np.stack((low, high))
-    x = np.sort(x, axis=-1)
-    rank = math.ceil(percent / 100 * x.shape[-1])
-    return np.stack((x[..., -rank], x[..., rank - 1]))
+    else:
+        x = np.sort(x, axis=-1)
+        rank = math.ceil(percent / 100 * x.shape[-1])
+        low, high = x[..., -rank], x[..., rank - 1]
+    return np.stack((low, high)).astype(bounds.dtype)
 
 
 def widest(bounds, new):
@@ -83,7 +83,7 @@ class MinMaxObserver(nn.Block):
 class MovingAverageObserver(nn.Block):
     def __init__(self, momentum=0.01, axis=None, num_channels=None):
         super().__init__()
-        self.axis, self.momentum = axis, momentum
+        self.axis, self.momentum = axis, real("momentum", momentum)
         self.bounds = self.params.get(**no_range(axis, num_channels))
 
     def observe(self, x):
@@ -97,8 +97,8 @@ class PercentileObserver(nn.Block):
         self, percent=99.9, momentum=0.01, axis=None, num_channels=None
     ):
         super().__init__()
-        self.axis, self.momentum = axis, momentum
-        self.percent = percent
+        self.axis, self.momentum = axis, real("momentum", momentum)
+        self.percent = real("percent", percent)
         self.bounds = self.params.get(**no_range(axis, num_channels))
 
     def observe(self, x):
@@ -112,9 +112,9 @@ class PercentileObserver(nn.Block):
 
 # region try
 if __name__ == "__main__":
-    for observer in (MinMaxObserver(), MovingAverageObserver(0.5)):
-        observer.initialize()
-        observer.observe(np.array([-1.0, 0.5, 3.0]))
-        observer.observe(np.array([0.0, 1.0]))
-        print(observer.bounds.data())
+    observer = MovingAverageObserver(0.5)
+    observer.initialize()
+    observer.observe(np.array([-1.0, 0.5, 3.0]))
+    observer.observe(np.array([0.0, 1.0]))
+    print(observer.bounds.data())
 # endregion

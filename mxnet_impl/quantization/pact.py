@@ -18,11 +18,13 @@ Ref:    Choi et al. 2018, arXiv 1805.06085, eq. 1 to 3
 from mxnet import autograd, np
 from mxnet.gluon import nn
 
+from mxnet_impl.arguments import real
 from mxnet_impl.custom_function import Filled, Function
+from mxnet_impl.precision import cast_like, widen
 from mxnet_impl.quantization.codes import (
-    Codes,
     check_quantizer,
     code_range,
+    make_codes,
 )
 from mxnet_impl.quantization.qparams import first_step
 
@@ -61,8 +63,10 @@ class PACTRule(Function):
 # region function
 def pact(x, alpha, bits: int = 4):
     _, levels = code_range(bits, signed=False)
-    check_quantizer("pact", x, alpha, array="alpha")
-    return PACTRule(levels)(x, alpha)
+    checked = check_quantizer("pact", x, alpha, array="alpha")
+    wide, alpha, _ = checked
+    y = PACTRule(levels)(wide, alpha)
+    return cast_like(y, x)
 
 
 # endregion
@@ -76,10 +80,11 @@ class PACT(nn.Block):
         self, bits: int = 4, alpha_init: float = 6.0, **kwargs
     ):
         super().__init__(**kwargs)
-        self.codes = Codes(int(bits), signed=False)
+        self.codes = make_codes(bits, signed=False)
         self.levels = code_range(bits, signed=False)[1]
+        start = real("alpha_init", alpha_init)
         self.alpha = self.params.get(
-            "alpha", shape=(), init=Filled(alpha_init)
+            "alpha", shape=(), init=Filled(start)
         )
 
     def start(self, x):
@@ -87,12 +92,12 @@ class PACT(nn.Block):
             step = first_step(x, self.codes)
             peak = np.max(np.abs(x))
             new = np.where(
-                peak > 0, step * self.levels, self.alpha.data()
+                peak > 0, step * self.levels, widen(self.alpha.data())
             )
             self.alpha.data()[()] = new
 
     def qparams(self):
-        scale = self.alpha.data() * (1 / self.levels)
+        scale = widen(self.alpha.data()) * (1 / self.levels)
         return scale, np.zeros_like(scale, dtype=np.int32)
 
     def forward(self, x):

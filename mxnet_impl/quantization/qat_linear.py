@@ -19,8 +19,9 @@ from mxnet import autograd, np
 from mxnet.gluon import nn
 
 from mxnet_impl.checks import check_input
-from mxnet_impl.glorot import glorot
+from mxnet_impl.glorot import glorot, sizes
 from mxnet_impl.linear import linear
+from mxnet_impl.precision import cast_like, widen
 from mxnet_impl.quantization.code_linear import code_linear
 from mxnet_impl.quantization.fake_quantize import fake_quantize
 from mxnet_impl.quantization.modes import Mode, show
@@ -68,7 +69,7 @@ class QATLinear(nn.Block):
     ):
         super().__init__(**kwargs)
         check_choice(weight_quantizer, weight_bits, input_bits)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         get = self.params.get
         self.weight = get("weight", shape=shape, init=start)
@@ -92,17 +93,19 @@ class QATLinear(nn.Block):
         self.state.word = mode
 
     def forward(self, x):
-        check_input("QATLinear", x, "... I", I=self.weight.shape[1])
-        weight = self.weight.data()
-        bias = None if self.bias is None else self.bias.data()
+        size, like = self.weight.shape[1], [self.weight]
+        check_input("QATLinear", x, "... I", like=like, I=size)
+        wide, weight = widen(x), widen(self.weight.data())
+        bias = None if self.bias is None else widen(self.bias.data())
         mode, training = self.mode, autograd.is_training()
-        show(self.input_quantizer, x, mode, training)
+        show(self.input_quantizer, wide, mode, training)
         show(self.weight_quantizer, weight, mode, training)
         if mode == "observe":
-            return linear(x, weight, bias)
-        x, x_scale = on_codes(self.input_quantizer, x)
+            return cast_like(linear(wide, weight, bias), x)
+        wide, x_scale = on_codes(self.input_quantizer, wide)
         weight, w_scale = on_codes(self.weight_quantizer, weight)
-        return code_linear(x, weight, bias, x_scale, w_scale)
+        y = code_linear(wide, weight, bias, x_scale, w_scale)
+        return cast_like(y, x)
 
 
 # endregion

@@ -22,7 +22,9 @@ import math
 import numpy
 from mxnet import np
 
+from mxnet_impl.arguments import counted
 from mxnet_impl.checks import check_input
+from mxnet_impl.precision import widen
 from mxnet_impl.quantization.codes import code_range, rows
 
 # endregion
@@ -37,7 +39,7 @@ def check_bounds(caller: str, bounds):
 
 def check_batch(caller: str, x):
     """A range needs numbers, and finite ones."""
-    check_input(caller, x, "...", only=("float32", "float64"))
+    check_input(caller, x, "...")
     if 0 in x.shape:
         want, got = "a batch that is not empty", tuple(x.shape)
         raise ValueError(f"{caller}: x expected {want}, got {got}")
@@ -60,7 +62,7 @@ def nonzero(scale):
 def affine_qparams(bounds, bits: int = 8, signed: bool = True):
     qmin, qmax = code_range(bits, signed)
     check_bounds("affine_qparams", bounds)
-    low, high = bounds
+    low, high = widen(bounds)
     zero = np.zeros_like(low)
     low = np.minimum(low, zero)
     high = np.maximum(high, zero)
@@ -73,10 +75,15 @@ def affine_qparams(bounds, bits: int = 8, signed: bool = True):
 def symmetric_qparams(bounds, bits: int = 8, signed: bool = True):
     _, qmax = code_range(bits, signed)
     check_bounds("symmetric_qparams", bounds)
-    low, high = bounds
+    low, high = widen(bounds)
     peak = np.maximum(-low, high)
     scale = nonzero(peak * (1 / qmax))
     return scale, np.zeros_like(scale, dtype=np.int32)
+
+
+def count(num_elements, x, axis):
+    """How many numbers share a step, or count as if they did."""
+    return counted(num_elements) or max(rows(x, axis).shape[-1], 1)
 
 
 def first_step(x, codes):

@@ -18,7 +18,7 @@ import math
 
 from mxnet.gluon import nn
 
-from mxnet_impl.quantization.codes import Codes, code_range
+from mxnet_impl.quantization.codes import make_codes
 from mxnet_impl.quantization.fake_quantize import fake_quantize
 from mxnet_impl.quantization.lsq import LSQ
 from mxnet_impl.quantization.observers import (
@@ -78,9 +78,8 @@ class FakeQuantizer(nn.Block):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        code_range(bits, signed, symmetric)
         self.observer, self.symmetric = observer, symmetric
-        self.codes = Codes(int(bits), signed, observer.axis, symmetric)
+        self.codes = make_codes(bits, signed, observer.axis, symmetric)
 
     def start(self, x):
         self.observer.observe(x)

@@ -59,7 +59,8 @@ class CodeLinearRule(Function):
 
 # region function
 def code_linear(x, weight, bias, x_scale, w_scale):
-    check_input("code_linear", x, "... I", I=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias, x_scale, w_scale)
+    check_input("code_linear", x, "... I", like=like, I=size)
     if bias is None:
         bias = torch.zeros_like(w_scale)
     return apply(CodeLinearRule, x, weight, bias, x_scale, w_scale)

@@ -18,6 +18,8 @@ Ref:    Jacob et al. 2018, CVPR, 2.4 and 3 (alg. 1)
 # region imports
 import torch
 
+from pytorch_impl.checks import has_numbers
+from pytorch_impl.precision import widen
 from pytorch_impl.quantization.attached import check_attached
 from pytorch_impl.quantization.codes import code_range
 from pytorch_impl.quantization.fake_quantize import quantize
@@ -47,8 +49,8 @@ def to_int8(name, layer):
     out_scale = scale * w_scale
     bias = layer.bias
     bias = torch.zeros_like(w_scale) if bias is None else bias
-    bias = torch.round(bias * (1 / out_scale))
-    if not (torch.abs(bias) < 2**30).all():
+    bias = torch.round(widen(bias) * (1 / out_scale))
+    if has_numbers(bias) and not (torch.abs(bias) < 2**30).all():
         want, got = "under 2^30 steps", float(torch.abs(bias).max())
         raise ValueError(f"{name}: bias expected {want}, got {got}")
     w_codes = layer.weight_quantizer.codes

@@ -20,6 +20,7 @@ Ref:    Jacob et al. 2018, CVPR, eq. 1 and 12; Bengio et al. 2013, 4
 import torch
 
 from pytorch_impl.checks import check_input
+from pytorch_impl.precision import cast_like
 from pytorch_impl.quantization.codes import (
     along,
     check_quantizer,
@@ -63,13 +64,13 @@ class FakeQuantizeRule(Function):
 
 # region function
 def expand(caller: str, x, scale, zero_point, axis):
-    """Both checked, in a shape that broadcasts against x."""
-    check_quantizer(caller, x, scale, axis)
+    """All checked, both in a shape that broadcasts against x."""
+    x, scale, axis = check_quantizer(caller, x, scale, axis)
     sizes = dict(zip("C", scale.shape))
     axes, only = " ".join(sizes), ["int32"]
     check_input(caller, zero_point, axes, only, "zero_point", **sizes)
     zero_point = along(zero_point, x, axis).to(x.dtype)
-    return along(scale, x, axis), zero_point
+    return x, along(scale, x, axis), zero_point
 
 
 def quantize(
@@ -82,9 +83,9 @@ def quantize(
     narrow_range: bool = False,
 ):
     qmin, qmax = code_range(bits, signed, narrow_range)
-    scale, zero_point = expand("quantize", x, scale, zero_point, axis)
+    x, *qparams = expand("quantize", x, scale, zero_point, axis)
     x = torch.where(x == x, x, torch.zeros_like(x))  # NaN: as 0
-    code = unclipped_code(x, scale, zero_point)
+    code = unclipped_code(x, *qparams)
     return torch.clip(code, qmin, qmax).to(torch.int32)
 
 
@@ -98,8 +99,8 @@ def fake_quantize(
     narrow_range: bool = False,
 ):
     qmin, qmax = code_range(bits, signed, narrow_range)
-    qparams = expand("fake_quantize", x, scale, zero_point, axis)
-    return apply(FakeQuantizeRule, x, *qparams, qmin, qmax)
+    every = expand("fake_quantize", x, scale, zero_point, axis)
+    return cast_like(apply(FakeQuantizeRule, *every, qmin, qmax), x)
 
 
 # endregion

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from pytorch_impl.checks import check_input
+from pytorch_impl.precision import cast_like, widen
 from pytorch_impl.quantization.codes import Codes
 from pytorch_impl.quantization.fake_quantize import quantize
 
@@ -75,8 +76,9 @@ class Int8Linear(nn.Module):
         )
 
     def forward(self, x):
-        y = self.total(x).to(x.dtype) * self.out_scale
-        return y + unknown(x)
+        scale = widen(self.out_scale)
+        y = cast_like(self.total(x), scale) * scale
+        return cast_like(y, x) + unknown(x)
 
 
 # endregion

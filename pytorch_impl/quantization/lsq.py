@@ -18,14 +18,16 @@ Ref:    Esser et al. 2020, ICLR, eq. 1 to 5
 import torch
 from torch import nn
 
+from pytorch_impl.arguments import channels, counted
+from pytorch_impl.precision import cast_like, widen
 from pytorch_impl.quantization.codes import (
-    Codes,
     along,
     check_quantizer,
     code_range,
+    make_codes,
     rows,
 )
-from pytorch_impl.quantization.qparams import first_step, inverse
+from pytorch_impl.quantization.qparams import count, first_step, inverse
 from pytorch_impl.transforms import Function, apply
 
 # endregion
@@ -67,10 +69,10 @@ class LSQRule(Function):
 # region function
 def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     qmin, qmax = code_range(bits, signed)
-    check_quantizer("lsq", x, step, axis, "step")
-    n = num_elements or max(rows(x, axis).shape[-1], 1)
+    wide, step, axis = check_quantizer("lsq", x, step, axis, "step")
+    n = count(num_elements, wide, axis)
     g = (n * qmax) ** -0.5
-    return apply(LSQRule, x, step, qmin, qmax, axis, g)
+    return cast_like(apply(LSQRule, wide, step, qmin, qmax, axis, g), x)
 
 
 # endregion
@@ -89,10 +91,9 @@ class LSQ(nn.Module):
         num_channels=None,
     ):
         super().__init__()
-        code_range(bits, signed)
-        shape = () if axis is None else (num_channels,)
-        self.codes = Codes(int(bits), signed, axis)
-        self.num_elements = num_elements
+        self.codes = make_codes(bits, signed, axis)
+        shape = channels(axis, num_channels)
+        self.options = *self.codes[:3], counted(num_elements)
         self.step = nn.Parameter(torch.full(shape, torch.nan))
 
     def start(self, x):
@@ -100,11 +101,11 @@ class LSQ(nn.Module):
             self.step.copy_(first_step(x, self.codes))
 
     def qparams(self):
-        zero_point = torch.zeros_like(self.step, dtype=torch.int32)
-        return self.step, zero_point
+        step = widen(self.step)
+        return step, torch.zeros_like(step, dtype=torch.int32)
 
     def forward(self, x):
-        return lsq(x, self.step, *self.codes[:3], self.num_elements)
+        return lsq(x, self.step, *self.options)
 
 
 # endregion

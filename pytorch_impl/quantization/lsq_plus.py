@@ -16,15 +16,17 @@ Ref:    Bhalgat et al. 2020, CVPRW, eq. 1 to 5
 import torch
 from torch import nn
 
+from pytorch_impl.arguments import channels, counted
+from pytorch_impl.precision import cast_like, widen
 from pytorch_impl.quantization.codes import (
-    Codes,
     along,
     check_quantizer,
     code_range,
+    make_codes,
     rows,
 )
 from pytorch_impl.quantization.lsq import lsq_backward, lsq_forward
-from pytorch_impl.quantization.qparams import first_step
+from pytorch_impl.quantization.qparams import count, first_step
 from pytorch_impl.transforms import Function, apply
 
 # endregion
@@ -65,10 +67,12 @@ def lsq_plus(
     x, step, offset, bits=4, signed=True, axis=None, num_elements=None
 ):
     qmin, qmax = code_range(bits, signed)
-    check_quantizer("lsq_plus", x, step, axis, "step")
-    n = num_elements or max(rows(x, axis).shape[-1], 1)
+    wx, step, axis = check_quantizer("lsq_plus", x, step, axis, "step")
+    n = count(num_elements, wx, axis)
     g = (n * qmax) ** -0.5
-    return apply(LSQPlusRule, x, step, offset, qmin, qmax, axis, g)
+    offset = widen(offset)
+    y = apply(LSQPlusRule, wx, step, offset, qmin, qmax, axis, g)
+    return cast_like(y, x)
 
 
 # endregion
@@ -85,10 +89,9 @@ class LSQPlus(nn.Module):
         num_channels=None,
     ):
         super().__init__()
-        code_range(bits, signed)
-        shape = () if axis is None else (num_channels,)
-        self.codes = Codes(int(bits), signed, axis)
-        self.num_elements = num_elements
+        self.codes = make_codes(bits, signed, axis)
+        shape = channels(axis, num_channels)
+        self.options = *self.codes[:3], counted(num_elements)
         self.step = nn.Parameter(torch.full(shape, torch.nan))
         self.offset = nn.Parameter(torch.zeros(shape))
 
@@ -97,8 +100,7 @@ class LSQPlus(nn.Module):
             self.step.copy_(first_step(x, self.codes))
 
     def forward(self, x):
-        options = *self.codes[:3], self.num_elements
-        return lsq_plus(x, self.step, self.offset, *options)
+        return lsq_plus(x, self.step, self.offset, *self.options)
 
 
 # endregion

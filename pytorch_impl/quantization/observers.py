@@ -22,7 +22,8 @@ import math
 import torch
 from torch import nn
 
-from pytorch_impl.quantization.codes import check_axis, rows
+from pytorch_impl.arguments import channels, check_axis, real
+from pytorch_impl.quantization.codes import rows
 from pytorch_impl.quantization.qparams import check_batch
 
 # endregion
@@ -30,7 +31,7 @@ from pytorch_impl.quantization.qparams import check_batch
 
 # region function
 def no_range(axis=None, num_channels=None):
-    shape = (2,) if axis is None else (2, num_channels)
+    shape = (2, *channels(axis, num_channels))
     return torch.full(shape, torch.nan)
 
 
@@ -39,10 +40,8 @@ def batch_range(x, bounds, axis=None, percent: float = 100.0):
     check_batch("observe", x)
     want, got = tuple(bounds.shape[1:]), check_axis("observe", x, axis)
     if got != want:
-        raise ValueError(
-            f"observe: channels expected {want}, got {got}"
-        )
-    x = rows(x.detach(), axis)
+        raise ValueError(f"observe: shape expected {want}, got {got}")
+    x = rows(x.detach(), axis).to(bounds.dtype)
     if percent == 100:
         low, high = torch.amin(x, axis=-1), torch.amax(x, axis=-1)
         return torch.stack((low, high))
@@ -81,7 +80,7 @@ class MinMaxObserver(nn.Module):
 class MovingAverageObserver(nn.Module):
     def __init__(self, momentum=0.01, axis=None, num_channels=None):
         super().__init__()
-        self.axis, self.momentum = axis, momentum
+        self.axis, self.momentum = axis, real("momentum", momentum)
         self.register_buffer("bounds", no_range(axis, num_channels))
 
     def observe(self, x):
@@ -94,8 +93,8 @@ class PercentileObserver(nn.Module):
         self, percent=99.9, momentum=0.01, axis=None, num_channels=None
     ):
         super().__init__()
-        self.axis, self.momentum = axis, momentum
-        self.percent = percent
+        self.axis, self.momentum = axis, real("momentum", momentum)
+        self.percent = real("percent", percent)
         self.register_buffer("bounds", no_range(axis, num_channels))
 
     def observe(self, x):
@@ -108,8 +107,8 @@ class PercentileObserver(nn.Module):
 
 # region try
 if __name__ == "__main__":
-    for observer in (MinMaxObserver(), MovingAverageObserver(0.5)):
-        observer.observe(torch.tensor([-1.0, 0.5, 3.0]))
-        observer.observe(torch.tensor([0.0, 1.0]))
-        print(observer.bounds)
+    observer = MovingAverageObserver(0.5)
+    observer.observe(torch.tensor([-1.0, 0.5, 3.0]))
+    observer.observe(torch.tensor([0.0, 1.0]))
+    print(observer.bounds)
 # endregion

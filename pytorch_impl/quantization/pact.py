@@ -18,10 +18,12 @@ Ref:    Choi et al. 2018, arXiv 1805.06085, eq. 1 to 3
 import torch
 from torch import nn
 
+from pytorch_impl.arguments import real
+from pytorch_impl.precision import cast_like, widen
 from pytorch_impl.quantization.codes import (
-    Codes,
     check_quantizer,
     code_range,
+    make_codes,
 )
 from pytorch_impl.quantization.qparams import first_step
 from pytorch_impl.transforms import Function, apply
@@ -60,8 +62,10 @@ class PACTRule(Function):
 # region function
 def pact(x, alpha, bits: int = 4):
     _, levels = code_range(bits, signed=False)
-    check_quantizer("pact", x, alpha, array="alpha")
-    return apply(PACTRule, x, alpha, levels)
+    checked = check_quantizer("pact", x, alpha, array="alpha")
+    wide, alpha, _ = checked
+    y = apply(PACTRule, wide, alpha, levels)
+    return cast_like(y, x)
 
 
 # endregion
@@ -73,19 +77,22 @@ class PACT(nn.Module):
 
     def __init__(self, bits: int = 4, alpha_init: float = 6.0):
         super().__init__()
-        self.codes = Codes(int(bits), signed=False)
+        self.codes = make_codes(bits, signed=False)
         self.levels = code_range(bits, signed=False)[1]
-        self.alpha = nn.Parameter(torch.tensor(alpha_init))
+        start = real("alpha_init", alpha_init)
+        self.alpha = nn.Parameter(torch.tensor(start))
 
     def start(self, x):
         with torch.no_grad():
             step = first_step(x, self.codes)
             peak = torch.max(torch.abs(x))
-            new = torch.where(peak > 0, step * self.levels, self.alpha)
+            new = torch.where(
+                peak > 0, step * self.levels, widen(self.alpha)
+            )
             self.alpha.copy_(new)
 
     def qparams(self):
-        scale = self.alpha * (1 / self.levels)
+        scale = widen(self.alpha) * (1 / self.levels)
         return scale, torch.zeros_like(scale, dtype=torch.int32)
 
     def forward(self, x):

@@ -19,8 +19,9 @@ import torch
 from torch import nn
 
 from pytorch_impl.checks import check_input
-from pytorch_impl.glorot import glorot
+from pytorch_impl.glorot import glorot, sizes
 from pytorch_impl.linear import linear
+from pytorch_impl.precision import cast_like, widen
 from pytorch_impl.quantization.code_linear import code_linear
 from pytorch_impl.quantization.fake_quantize import fake_quantize
 from pytorch_impl.quantization.modes import Mode, show
@@ -67,7 +68,7 @@ class QATLinear(nn.Module):
     ):
         super().__init__()
         check_choice(weight_quantizer, weight_bits, input_bits)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
         self.weight = nn.Parameter(start)
         self.bias = None
@@ -90,15 +91,19 @@ class QATLinear(nn.Module):
         self.state.word = mode
 
     def forward(self, x):
-        check_input("QATLinear", x, "... I", I=self.weight.shape[1])
+        size, like = self.weight.shape[1], [self.weight]
+        check_input("QATLinear", x, "... I", like=like, I=size)
+        wide, weight = widen(x), widen(self.weight)
+        bias = None if self.bias is None else widen(self.bias)
         mode, training = self.mode, self.training
-        show(self.input_quantizer, x, mode, training)
-        show(self.weight_quantizer, self.weight, mode, training)
+        show(self.input_quantizer, wide, mode, training)
+        show(self.weight_quantizer, weight, mode, training)
         if mode == "observe":
-            return linear(x, self.weight, self.bias)
-        x, x_scale = on_codes(self.input_quantizer, x)
-        weight, w_scale = on_codes(self.weight_quantizer, self.weight)
-        return code_linear(x, weight, self.bias, x_scale, w_scale)
+            return cast_like(linear(wide, weight, bias), x)
+        wide, x_scale = on_codes(self.input_quantizer, wide)
+        weight, w_scale = on_codes(self.weight_quantizer, weight)
+        y = code_linear(wide, weight, bias, x_scale, w_scale)
+        return cast_like(y, x)
 
 
 # endregion

@@ -21,7 +21,9 @@ import math
 
 import torch
 
+from pytorch_impl.arguments import counted
 from pytorch_impl.checks import check_input, has_numbers
+from pytorch_impl.precision import widen
 from pytorch_impl.quantization.codes import code_range, rows
 
 # endregion
@@ -38,7 +40,7 @@ def check_bounds(caller: str, bounds):
 
 def check_batch(caller: str, x):
     """A range needs numbers, and finite ones."""
-    check_input(caller, x, "...", only=("float32", "float64"))
+    check_input(caller, x, "...")
     if 0 in x.shape:
         want, got = "a batch that is not empty", tuple(x.shape)
         raise ValueError(f"{caller}: x expected {want}, got {got}")
@@ -62,7 +64,7 @@ def nonzero(scale):
 def affine_qparams(bounds, bits: int = 8, signed: bool = True):
     qmin, qmax = code_range(bits, signed)
     check_bounds("affine_qparams", bounds)
-    low, high = bounds
+    low, high = widen(bounds)
     zero = torch.zeros_like(low)
     low = torch.minimum(low, zero)
     high = torch.maximum(high, zero)
@@ -75,10 +77,15 @@ def affine_qparams(bounds, bits: int = 8, signed: bool = True):
 def symmetric_qparams(bounds, bits: int = 8, signed: bool = True):
     _, qmax = code_range(bits, signed)
     check_bounds("symmetric_qparams", bounds)
-    low, high = bounds
+    low, high = widen(bounds)
     peak = torch.maximum(-low, high)
     scale = nonzero(peak * (1 / qmax))
     return scale, torch.zeros_like(scale, dtype=torch.int32)
+
+
+def count(num_elements, x, axis):
+    """How many numbers share a step, or count as if they did."""
+    return counted(num_elements) or max(rows(x, axis).shape[-1], 1)
 
 
 def first_step(x, codes):

@@ -18,7 +18,7 @@ import math
 
 from torch import nn
 
-from pytorch_impl.quantization.codes import Codes, code_range
+from pytorch_impl.quantization.codes import make_codes
 from pytorch_impl.quantization.fake_quantize import fake_quantize
 from pytorch_impl.quantization.lsq import LSQ
 from pytorch_impl.quantization.observers import (
@@ -77,9 +77,8 @@ class FakeQuantizer(nn.Module):
         symmetric: bool = False,
     ):
         super().__init__()
-        code_range(bits, signed, symmetric)
         self.observer, self.symmetric = observer, symmetric
-        self.codes = Codes(int(bits), signed, observer.axis, symmetric)
+        self.codes = make_codes(bits, signed, observer.axis, symmetric)
 
     def start(self, x):
         self.observer.observe(x)

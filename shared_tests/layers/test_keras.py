@@ -318,12 +318,14 @@ def test_attention_tiled_of_unknown_sizes(name):
 )
 @pytest.mark.parametrize(
     "layer, config, shape",
-    [s for s in EVERY if s[0][:3] not in ("PAC", "LSQ", "QAT", "Hal")],
+    [s for s in EVERY if s[0] not in ("QATLinear", "HalfSpectrum")],
 )
 def test_the_dtype_policy_holds_everywhere(
     layer, config, shape, policy, stored, computed
 ):
     made = getattr(tf_impl, layer)(**config, dtype=policy)
+    if hasattr(made, "start"):
+        made.start(tf.cast(draw(*shape), made.compute_dtype))
     assert {v.dtype for v in made.variables} <= {stored}
     assert made(tf.constant(draw(*shape))).dtype.name == computed
     inside = made._flatten_layers()

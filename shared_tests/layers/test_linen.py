@@ -71,7 +71,7 @@ def test_linen_starts_as_nnx_does():
 def test_linen_makes_the_same_parameters(case, adapter):
     fixture = read_fixture(case, read_manifest())
     layer = getattr(linen, case.layer)(**case.config)
-    x = jnp.array(fixture["in.x"])
+    x = jnp.array(fixture["in.x"], float)  # of the dtype of parameters
     params = layer.init(jax.random.key(0), x).get("params", {})
     shapes = {n: p.shape for n, p in params.items()}
     assert shapes == adapter.shapes(case.layer, case.config)

@@ -64,7 +64,8 @@ def code_linear_rule(x, weight, bias, *scales):
 
 # region function
 def code_linear(x, weight, bias, x_scale, w_scale):
-    check_input("code_linear", x, "... I", I=weight.shape[1])
+    size, like = weight.shape[1], (weight, bias, x_scale, w_scale)
+    check_input("code_linear", x, "... I", like=like, I=size)
     if bias is None:
         bias = tf.zeros_like(w_scale)
     weight, bias = map(tf.convert_to_tensor, (weight, bias))

@@ -22,7 +22,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tf_impl.checks import check_input, has_numbers, whole
+from tf_impl.arguments import check_axis, whole
+from tf_impl.checks import check_input, dtype_name, has_numbers
+from tf_impl.precision import widen
 
 # endregion
 
@@ -45,20 +47,15 @@ def code_range(
         want = "signed codes for narrow_range"
         raise ValueError(f"signed expected {want}, got {signed!r}")
     if signed:
-        return -(2 ** (bits - 1)) + narrow_range, 2 ** (bits - 1) - 1
+        half, left_out = 2 ** (bits - 1), bool(narrow_range)
+        return left_out - half, half - 1
     return 0, 2**bits - 1
 
 
-def check_axis(caller: str, x, axis=None):
-    """The shape of a step along that axis."""
-    if axis is None:
-        return ()
-    rank = len(x.shape)
-    if not hasattr(axis, "__index__") or not -rank <= axis < rank:
-        want = f"None or an axis of {rank}"
-        text = f"{caller}: axis expected {want}, got {axis!r}"
-        raise ValueError(text)
-    return (x.shape[axis],)
+def make_codes(bits, signed=True, axis=None, narrow_range=False):
+    code_range(bits, signed, narrow_range)
+    axis = None if axis is None else whole("axis", axis)
+    return Codes(int(bits), signed, axis, narrow_range)
 
 
 def check_step(caller: str, step, shape, array: str = "scale"):
@@ -79,11 +76,13 @@ def check_step(caller: str, step, shape, array: str = "scale"):
 
 
 def check_quantizer(caller: str, x, step, axis=None, array="scale"):
-    check_input(caller, x, "...", only=("float32", "float64"))
-    same = [x.dtype.name]
-    check_input(caller, step, "...", same, array)
+    check_input(caller, x, "...")
+    check_input(caller, step, "...", array=array)
+    x, step = widen(x), widen(step)
+    check_input(caller, step, "...", [dtype_name(x)], array)
     shape = check_axis(caller, x, axis)
     check_step(caller, step, shape, array)
+    return x, step, None if axis is None else int(axis)
 
 
 def along(step, x, axis=None):
@@ -95,10 +94,12 @@ def along(step, x, axis=None):
 
 
 def rows(x, axis=None):
-    """(n), all of x, or along axis (C, n)."""
+    """(n), all of x, or along axis (C, n); of 16 bits in float32."""
     if axis is None:
-        return tf.reshape(x, (-1,))
-    first = tf.experimental.numpy.swapaxes(x, 0, axis)  # C ...
+        return tf.reshape(widen(x), (-1,))
+    first = tf.experimental.numpy.swapaxes(
+        widen(x), 0, int(axis)
+    )  # C ...
     return tf.reshape(first, (tf.shape(x)[axis], -1))
 
 

@@ -18,6 +18,7 @@ Ref:    Jacob et al. 2018, CVPR, 2.4 and 3 (alg. 1)
 # region imports
 import tensorflow as tf
 
+from tf_impl.precision import widen
 from tf_impl.quantization.attached import check_attached
 from tf_impl.quantization.codes import code_range
 from tf_impl.quantization.fake_quantize import quantize
@@ -49,7 +50,7 @@ def to_int8(name, layer):
     out_scale = scale * w_scale
     bias = layer.bias
     bias = tf.zeros_like(w_scale) if bias is None else bias
-    bias = tf.round(bias * (1 / out_scale))
+    bias = tf.round(widen(bias) * (1 / out_scale))
     if not tf.reduce_all(tf.abs(bias) < 2**30):
         peak = tf.reduce_max(tf.abs(bias))
         want, got = "under 2^30 steps", float(peak)

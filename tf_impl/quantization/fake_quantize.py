@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from tf_impl.checks import check_input
 from tf_impl.custom_gradient import custom_gradient
+from tf_impl.precision import cast_like
 from tf_impl.quantization.codes import (
     along,
     check_quantizer,
@@ -64,13 +65,13 @@ def fake_quantize_rule(x, scale, *rest):
 
 # region function
 def expand(caller: str, x, scale, zero_point, axis):
-    """Both checked, in a shape that broadcasts against x."""
-    check_quantizer(caller, x, scale, axis)
+    """All checked, both in a shape that broadcasts against x."""
+    x, scale, axis = check_quantizer(caller, x, scale, axis)
     sizes = dict(zip("C", scale.shape))
     axes, only = " ".join(sizes), ["int32"]
     check_input(caller, zero_point, axes, only, "zero_point", **sizes)
     zero_point = tf.cast(along(zero_point, x, axis), x.dtype)
-    return along(scale, x, axis), zero_point
+    return x, along(scale, x, axis), zero_point
 
 
 def quantize(
@@ -83,9 +84,9 @@ def quantize(
     narrow_range: bool = False,
 ):
     qmin, qmax = code_range(bits, signed, narrow_range)
-    scale, zero_point = expand("quantize", x, scale, zero_point, axis)
+    x, *qparams = expand("quantize", x, scale, zero_point, axis)
     x = tf.where(x == x, x, tf.zeros_like(x))  # NaN: as 0
-    code = unclipped_code(x, scale, zero_point)
+    code = unclipped_code(x, *qparams)
     return tf.cast(tf.clip_by_value(code, qmin, qmax), tf.int32)
 
 
@@ -99,8 +100,8 @@ def fake_quantize(
     narrow_range: bool = False,
 ):
     qmin, qmax = code_range(bits, signed, narrow_range)
-    qparams = expand("fake_quantize", x, scale, zero_point, axis)
-    return fake_quantize_rule(x, *qparams, qmin, qmax)
+    every = expand("fake_quantize", x, scale, zero_point, axis)
+    return cast_like(fake_quantize_rule(*every, qmin, qmax), x)
 
 
 # endregion
@@ -109,8 +110,7 @@ def fake_quantize(
 # region try
 if __name__ == "__main__":
     x = tf.constant([-9.0, -0.25, 0.25, 0.75, 9.0])
-    qparams = tf.constant(0.5), tf.constant(0)
-    print(quantize(x, *qparams, 4), fake_quantize(x, *qparams, 4))
+    print(fake_quantize(x, tf.constant(0.5), tf.constant(0), 4))
 # endregion
 
 

@@ -20,6 +20,7 @@ import functools
 import tensorflow as tf
 
 from tf_impl.checks import check_input
+from tf_impl.precision import cast_like, widen
 from tf_impl.quantization.codes import Codes
 from tf_impl.quantization.fake_quantize import quantize
 
@@ -65,7 +66,9 @@ class Int8Linear(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         self.codes = codes = Codes(*codes)
         self.shift = 0 if codes.signed else 2 ** (codes.bits - 1)
-        state = functools.partial(tf.keras.Variable, trainable=False)
+        state = functools.partial(
+            tf.keras.Variable, trainable=False, autocast=False
+        )
         self.weight = state(tf.cast(weight, tf.int8), name="weight")
         self.bias = state(tf.cast(bias, tf.int32), name="bias")
         self.out_scale = state(out_scale, name="out_scale")
@@ -86,8 +89,9 @@ class Int8Linear(tf.keras.layers.Layer):
         )
 
     def call(self, x):
-        y = tf.cast(self.total(x), x.dtype) * self.out_scale
-        return y + unknown(x)
+        scale = widen(self.out_scale)
+        y = cast_like(self.total(x), scale) * scale
+        return cast_like(y, x) + unknown(x)
 
 
 # endregion

@@ -17,15 +17,17 @@ Ref:    Esser et al. 2020, ICLR, eq. 1 to 5
 # region imports
 import tensorflow as tf
 
+from tf_impl.arguments import channels, counted
 from tf_impl.custom_gradient import custom_gradient
+from tf_impl.precision import cast_like, exact_weight, widen
 from tf_impl.quantization.codes import (
-    Codes,
     along,
     check_quantizer,
     code_range,
+    make_codes,
     rows,
 )
-from tf_impl.quantization.qparams import first_step, inverse
+from tf_impl.quantization.qparams import count, first_step, inverse
 
 # endregion
 
@@ -64,11 +66,10 @@ def lsq_rule(x, step, qmin, qmax, axis, g):
 # region function
 def lsq(x, step, bits=4, signed=True, axis=None, num_elements=None):
     qmin, qmax = code_range(bits, signed)
-    check_quantizer("lsq", x, step, axis, "step")
-    n = int(num_elements or 0) or tf.shape(rows(x, axis))[-1]
-    n = tf.maximum(tf.cast(n, tf.float64), 1)
-    g = tf.cast(1 / tf.sqrt(n * qmax), x.dtype)
-    return lsq_rule(x, step, qmin, qmax, axis, g)
+    wide, step, axis = check_quantizer("lsq", x, step, axis, "step")
+    n = count(num_elements, wide, axis)
+    g = tf.cast(1 / tf.sqrt(n * qmax), wide.dtype)
+    return cast_like(lsq_rule(wide, step, qmin, qmax, axis, g), x)
 
 
 # endregion
@@ -88,23 +89,21 @@ class LSQ(tf.keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        code_range(bits, signed)
-        shape = () if axis is None else (num_channels,)
-        self.codes = Codes(int(bits), signed, axis)
-        self.num_elements = num_elements
+        self.codes = make_codes(bits, signed, axis)
+        shape = channels(axis, num_channels)
+        self.options = *self.codes[:3], counted(num_elements)
         start = tf.keras.initializers.Constant(float("nan"))
-        self.step = self.add_weight(shape, start, name="step")
+        self.step = exact_weight(self, shape, start, "step")
 
     def start(self, x):
         self.step.assign(first_step(x, self.codes))
 
     def qparams(self):
-        step = tf.convert_to_tensor(self.step)  # a copy
+        step = widen(tf.convert_to_tensor(self.step))  # a copy
         return step, tf.zeros_like(step, dtype=tf.int32)
 
     def call(self, x):
-        options = *self.codes[:3], self.num_elements
-        return lsq(x, self.step.value, *options)
+        return lsq(x, self.step.value, *self.options)
 
 
 # endregion

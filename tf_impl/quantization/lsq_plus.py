@@ -15,16 +15,18 @@ Ref:    Bhalgat et al. 2020, CVPRW, eq. 1 to 5
 # region imports
 import tensorflow as tf
 
+from tf_impl.arguments import channels, counted
 from tf_impl.custom_gradient import custom_gradient
+from tf_impl.precision import cast_like, exact_weight, widen
 from tf_impl.quantization.codes import (
-    Codes,
     along,
     check_quantizer,
     code_range,
+    make_codes,
     rows,
 )
 from tf_impl.quantization.lsq import lsq_backward, lsq_forward
-from tf_impl.quantization.qparams import first_step
+from tf_impl.quantization.qparams import count, first_step
 
 # endregion
 
@@ -43,8 +45,7 @@ def lsq_plus_rule(x, step, offset, qmin, qmax, axis, g):
     @custom_gradient
     def rule(x, step, offset):
         def backward(dy):
-            grads = lsq_plus_backward(dy, x, *wide, qmin, qmax)
-            dx, *terms = grads
+            dx, *terms = lsq_plus_backward(dy, x, *wide, qmin, qmax)
             sums = (tf.reduce_sum(rows(t, axis), -1) for t in terms)
             return dx, *(total * g for total in sums)
 
@@ -62,11 +63,11 @@ def lsq_plus(
     x, step, offset, bits=4, signed=True, axis=None, num_elements=None
 ):
     qmin, qmax = code_range(bits, signed)
-    check_quantizer("lsq_plus", x, step, axis, "step")
-    n = int(num_elements or 0) or tf.shape(rows(x, axis))[-1]
-    n = tf.maximum(tf.cast(n, tf.float64), 1)
-    g = tf.cast(1 / tf.sqrt(n * qmax), x.dtype)
-    return lsq_plus_rule(x, step, offset, qmin, qmax, axis, g)
+    wx, step, axis = check_quantizer("lsq_plus", x, step, axis, "step")
+    n = count(num_elements, wx, axis)
+    g = tf.cast(1 / tf.sqrt(n * qmax), wx.dtype)
+    every = wx, step, widen(offset), qmin, qmax, axis, g
+    return cast_like(lsq_plus_rule(*every), x)
 
 
 # endregion
@@ -84,21 +85,19 @@ class LSQPlus(tf.keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        code_range(bits, signed)
-        shape = () if axis is None else (num_channels,)
-        self.codes = Codes(int(bits), signed, axis)
-        self.num_elements = num_elements
+        self.codes = make_codes(bits, signed, axis)
+        shape = channels(axis, num_channels)
+        self.options = *self.codes[:3], counted(num_elements)
         start = tf.keras.initializers.Constant(float("nan"))
-        self.step = self.add_weight(shape, start, name="step")
-        self.offset = self.add_weight(shape, "zeros", name="offset")
+        self.step = exact_weight(self, shape, start, "step")
+        self.offset = exact_weight(self, shape, "zeros", "offset")
 
     def start(self, x):
         self.step.assign(first_step(x, self.codes))
 
     def call(self, x):
         step, offset = self.step.value, self.offset.value
-        options = *self.codes[:3], self.num_elements
-        return lsq_plus(x, step, offset, *options)
+        return lsq_plus(x, step, offset, *self.options)
 
 
 # endregion

@@ -19,7 +19,8 @@ Ref:    Jacob et al. 2018, CVPR, 3.1; Wu et al. 2020, arXiv 2004.09602
 # region imports
 import tensorflow as tf
 
-from tf_impl.quantization.codes import check_axis, rows
+from tf_impl.arguments import channels, check_axis, real
+from tf_impl.quantization.codes import rows
 from tf_impl.quantization.qparams import check_batch
 
 # endregion
@@ -27,9 +28,9 @@ from tf_impl.quantization.qparams import check_batch
 
 # region function
 def no_range(axis=None, num_channels=None):
-    shape = (2,) if axis is None else (2, num_channels)
     start = tf.keras.initializers.Constant(float("nan"))
-    return dict(shape=shape, initializer=start, trainable=False)
+    own = dict(initializer=start, trainable=False, autocast=False)
+    return own | dict(shape=(2, *channels(axis, num_channels)))
 
 
 def batch_range(x, bounds, axis=None, percent: float = 100.0):
@@ -37,10 +38,8 @@ def batch_range(x, bounds, axis=None, percent: float = 100.0):
     check_batch("observe", x)
     want, got = tuple(bounds.shape[1:]), check_axis("observe", x, axis)
     if not tf.TensorShape(got).is_compatible_with(want):
-        raise ValueError(
-            f"observe: channels expected {want}, got {got}"
-        )
-    x = rows(tf.stop_gradient(x), axis)
+        raise ValueError(f"observe: shape expected {want}, got {got}")
+    x = tf.cast(rows(tf.stop_gradient(x), axis), bounds.dtype)
     if percent == 100:
         low, high = tf.reduce_min(x, axis=-1), tf.reduce_max(x, axis=-1)
         return tf.stack((low, high))
@@ -82,7 +81,7 @@ class MovingAverageObserver(tf.keras.layers.Layer):
         self, momentum=0.01, axis=None, num_channels=None, **kwargs
     ):
         super().__init__(**kwargs)
-        self.axis, self.momentum = axis, momentum
+        self.axis, self.momentum = axis, real("momentum", momentum)
         self.bounds = self.add_weight(**no_range(axis, num_channels))
 
     def observe(self, x):
@@ -100,7 +99,8 @@ class PercentileObserver(tf.keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.axis, self.momentum, self.percent = axis, momentum, percent
+        self.axis, self.momentum = axis, real("momentum", momentum)
+        self.percent = real("percent", percent)
         self.bounds = self.add_weight(**no_range(axis, num_channels))
 
     def observe(self, x):
@@ -113,8 +113,8 @@ class PercentileObserver(tf.keras.layers.Layer):
 
 # region try
 if __name__ == "__main__":
-    for observer in (MinMaxObserver(), MovingAverageObserver(0.5)):
-        observer.observe(tf.constant([-1.0, 0.5, 3.0]))
-        observer.observe(tf.constant([0.0, 1.0]))
-        print(observer.bounds)
+    observer = MovingAverageObserver(0.5)
+    observer.observe(tf.constant([-1.0, 0.5, 3.0]))
+    observer.observe(tf.constant([0.0, 1.0]))
+    print(observer.bounds)
 # endregion

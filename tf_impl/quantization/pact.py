@@ -17,11 +17,13 @@ Ref:    Choi et al. 2018, arXiv 1805.06085, eq. 1 to 3
 # region imports
 import tensorflow as tf
 
+from tf_impl.arguments import real
 from tf_impl.custom_gradient import custom_gradient
+from tf_impl.precision import cast_like, exact_weight, widen
 from tf_impl.quantization.codes import (
-    Codes,
     check_quantizer,
     code_range,
+    make_codes,
 )
 from tf_impl.quantization.qparams import first_step
 
@@ -62,8 +64,10 @@ def pact_rule(x, alpha, levels):
 # region function
 def pact(x, alpha, bits: int = 4):
     _, levels = code_range(bits, signed=False)
-    check_quantizer("pact", x, alpha, array="alpha")
-    return pact_rule(x, alpha, levels)
+    checked = check_quantizer("pact", x, alpha, array="alpha")
+    wide, alpha, _ = checked
+    y = pact_rule(wide, alpha, levels)
+    return cast_like(y, x)
 
 
 # endregion
@@ -77,19 +81,20 @@ class PACT(tf.keras.layers.Layer):
         self, bits: int = 4, alpha_init: float = 6.0, **kwargs
     ):
         super().__init__(**kwargs)
-        self.codes = Codes(int(bits), signed=False)
+        self.codes = make_codes(bits, signed=False)
         self.levels = code_range(bits, signed=False)[1]
-        start = tf.keras.initializers.Constant(alpha_init)
-        self.alpha = self.add_weight((), start, name="alpha")
+        start = real("alpha_init", alpha_init)
+        start = tf.keras.initializers.Constant(start)
+        self.alpha = exact_weight(self, (), start, "alpha")
 
     def start(self, x):
         step = first_step(x, self.codes)
         peak = tf.reduce_max(tf.abs(x))
-        new = tf.where(peak > 0, step * self.levels, self.alpha)
+        new = tf.where(peak > 0, step * self.levels, widen(self.alpha))
         self.alpha.assign(new)
 
     def qparams(self):
-        scale = self.alpha * (1 / self.levels)
+        scale = widen(self.alpha) * (1 / self.levels)
         return scale, tf.zeros_like(scale, dtype=tf.int32)
 
     def call(self, x):

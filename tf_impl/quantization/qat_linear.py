@@ -18,8 +18,9 @@ Ref:    Jacob et al. 2018, CVPR, 3; Krishnamoorthi 2018, 1806.08342
 import tensorflow as tf
 
 from tf_impl.checks import check_input
-from tf_impl.glorot import glorot
+from tf_impl.glorot import glorot, sizes
 from tf_impl.linear import linear
+from tf_impl.precision import cast_like, exact_weight, widen
 from tf_impl.quantization.code_linear import code_linear
 from tf_impl.quantization.fake_quantize import fake_quantize
 from tf_impl.quantization.modes import OBSERVE, Mode, show
@@ -66,14 +67,15 @@ class QATLinear(tf.keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        policy, self.built = self.dtype_policy, True
+        self.built = True
+        policy = "float64" if "64" in self.variable_dtype else "float32"
         check_choice(weight_quantizer, weight_bits, input_bits)
-        shape = (out_features, in_features)
+        shape = sizes(out_features, in_features)
         start = glorot(*shape)
-        self.weight = self.add_weight(shape, start, name="weight")
+        self.weight = exact_weight(self, shape, start, "weight")
         self.bias = None
         if bias:
-            self.bias = self.add_weight(shape[:1], "zeros", name="bias")
+            self.bias = exact_weight(self, shape[:1], "zeros", "bias")
         self.weight_quantizer = make_quantizer(
             weight_quantizer, weight_bits, True, 0, shape, dtype=policy
         )
@@ -92,20 +94,22 @@ class QATLinear(tf.keras.layers.Layer):
 
     def call(self, x, training=None):
         check_input("QATLinear", x, "... I", I=self.weight.shape[1])
-        weight = tf.convert_to_tensor(self.weight)
+        wide, weight = widen(x), widen(self.weight.value)
+        bias = None if self.bias is None else widen(self.bias.value)
         mode = self.state.place.value
-        show(self.input_quantizer, x, mode, training)
+        show(self.input_quantizer, wide, mode, training)
         show(self.weight_quantizer, weight, mode, training)
-        return tf.cond(
+        y = tf.cond(
             mode == OBSERVE,
-            lambda: linear(x, weight, self.bias),
-            lambda: self.from_codes(x, weight),
+            lambda: linear(wide, weight, bias),
+            lambda: self.from_codes(wide, weight, bias),
         )
+        return cast_like(y, x)
 
-    def from_codes(self, x, weight):
+    def from_codes(self, x, weight, bias):
         x, x_scale = on_codes(self.input_quantizer, x)
         weight, w_scale = on_codes(self.weight_quantizer, weight)
-        return code_linear(x, weight, self.bias, x_scale, w_scale)
+        return code_linear(x, weight, bias, x_scale, w_scale)
 
 
 # endregion

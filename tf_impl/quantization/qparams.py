@@ -22,7 +22,9 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from tf_impl.arguments import counted
 from tf_impl.checks import check_input, has_numbers
+from tf_impl.precision import widen
 from tf_impl.quantization.codes import code_range, rows
 
 # endregion
@@ -40,7 +42,7 @@ def check_bounds(caller: str, bounds):
 
 def check_batch(caller: str, x):
     """A range needs numbers, and finite ones."""
-    check_input(caller, x, "...", only=("float32", "float64"))
+    check_input(caller, x, "...")
     if x.shape and 0 in x.shape:  # of unknown rank it is false
         want, got = "a batch that is not empty", tuple(x.shape)
         raise ValueError(f"{caller}: x expected {want}, got {got}")
@@ -65,7 +67,9 @@ def nonzero(scale):
 def affine_qparams(bounds, bits: int = 8, signed: bool = True):
     qmin, qmax = code_range(bits, signed)
     check_bounds("affine_qparams", bounds)
-    low, high = tf.unstack(bounds)  # bounds[0] takes ten times as long
+    low, high = tf.unstack(
+        widen(bounds)
+    )  # bounds[0] takes ten times as long
     zero = tf.zeros_like(low)
     low = tf.minimum(low, zero)
     high = tf.maximum(high, zero)
@@ -78,10 +82,16 @@ def affine_qparams(bounds, bits: int = 8, signed: bool = True):
 def symmetric_qparams(bounds, bits: int = 8, signed: bool = True):
     _, qmax = code_range(bits, signed)
     check_bounds("symmetric_qparams", bounds)
-    low, high = tf.unstack(bounds)
+    low, high = tf.unstack(widen(bounds))
     peak = tf.maximum(-low, high)
     scale = nonzero(peak * (1 / qmax))
     return scale, tf.zeros_like(scale, dtype=tf.int32)
+
+
+def count(num_elements, x, axis):
+    """How many numbers share a step, or count as if they did."""
+    n = counted(num_elements) or tf.shape(rows(x, axis))[-1]
+    return tf.maximum(tf.cast(n, tf.float64), 1)
 
 
 def first_step(x, codes):

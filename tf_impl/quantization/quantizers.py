@@ -18,7 +18,7 @@ import math
 
 import tensorflow as tf
 
-from tf_impl.quantization.codes import Codes, code_range
+from tf_impl.quantization.codes import make_codes
 from tf_impl.quantization.fake_quantize import fake_quantize
 from tf_impl.quantization.lsq import LSQ
 from tf_impl.quantization.observers import (
@@ -85,9 +85,8 @@ class FakeQuantizer(tf.keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.built = True  # keras 3.15.1: observers are not called
-        code_range(bits, signed, symmetric)
         self.observer, self.symmetric = observer, symmetric
-        self.codes = Codes(int(bits), signed, observer.axis, symmetric)
+        self.codes = make_codes(bits, signed, observer.axis, symmetric)
 
     def start(self, x):
         self.observer.observe(x)

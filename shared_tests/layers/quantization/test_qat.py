@@ -558,7 +558,7 @@ X = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
         (X[:0], ["not empty", "(0, 3)"]),
         (X * np.nan, ["finite", "nan"]),
         (X * np.float32(np.inf), ["finite", "inf"]),
-        (X.T.copy(), ["channels", "(3,)", "(2,)"]),
+        (X.T.copy(), ["shape", "(3,)", "(2,)"]),
     ],
 )
 def test_batches_that_do_not_fit(made, tensor, array, kind, x, words):
