@@ -389,6 +389,17 @@ def test_in_containers(layer, config, shape, prefix, hold):
     assert list_parameters(holder) == named
 
 
+def test_what_belongs_to_a_variable_goes_on_with_it():
+    """A regularizer and a constraint, which Keras looks for there."""
+    made = tf_impl.MLP(7, 5, 3)
+    made.layer1.weight.regularizer = keras.regularizers.L2(0.5)
+    made.layer1.weight.constraint = keras.constraints.NonNeg()
+    before = [float(one) for one in made.losses]
+    tf_impl.prepare(made, {"*": {}})
+    assert [float(one) for one in made.losses] == before != []
+    assert made.layer1.weight.constraint is not None
+
+
 def test_a_private_attribute_is_listed():
     """Keras trains it, so it is a parameter as any other."""
 
