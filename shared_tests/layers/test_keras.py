@@ -391,6 +391,35 @@ def test_in_containers(layer, config, shape, prefix, hold):
     assert list_parameters(holder) == named
 
 
+def test_what_belongs_to_a_variable_goes_on_with_it():
+    """A regularizer and a constraint, which Keras looks for there."""
+    made = tf_impl.MLP(7, 5, 3)
+    made.layer1.weight.regularizer = keras.regularizers.L2(0.5)
+    made.layer1.weight.constraint = keras.constraints.NonNeg()
+    before = [float(one) for one in made.losses]
+    tf_impl.prepare(made, {"*": {}})
+    assert [float(one) for one in made.losses] == before != []
+    assert made.layer1.weight.constraint is not None
+
+
+def test_a_private_attribute_is_listed():
+    """Keras trains it, so it is a parameter as any other."""
+
+    class Private(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self._dense = tf_impl.Linear(7, 3)
+
+    model = Private()
+    assert list_parameters(model) == {
+        "_dense.weight": (3, 7),
+        "_dense.bias": (3,),
+    }
+    tf_impl.prepare(model, {"_dense": {}})
+    assert isinstance(model._dense, tf_impl.QATLinear)
+    assert len(model.trainable_variables) == 2
+
+
 def test_freezing_inside_a_container():
     model = keras.Sequential([keras.Input((7,)), tf_impl.MLP(7, 5, 3)])
     freeze(model, "0.layer1.bias")
