@@ -51,7 +51,7 @@ ALONE = {
 }
 OTHERS = FRAMEWORKS[1:]
 # files of each folder, kernels apart: a new page is counted here as well
-COUNTS = dict(pytorch=42, jax=40, tf=42, mxnet=43)
+COUNTS = dict(pytorch=43, jax=41, tf=43, mxnet=44)
 
 
 PAGES = sorted(files("pytorch") - NOT_PAGES)
