@@ -34,7 +34,8 @@ from jax_impl.quantization.modes import complete, mode_at, places
 # region function
 def save(layer, path):
     path = pathlib.Path(path).resolve()
-    state = {n: v[...] for n, v in named(layer).items()}
+    flat = nnx.to_flat_state(nnx.state(layer))
+    state = {".".join(map(str, at)): v[...] for at, v in flat}
     state |= places(layer)
     part = path.with_name(f".part.{path.name}")
     try:
@@ -55,19 +56,14 @@ def load(layer, path):
         except Exception as error:
             text = f"{path} is no whole checkpoint: {error}"
             raise ValueError(text) from error
-    own = named(layer)
+    flat = nnx.to_flat_state(nnx.state(layer))
+    own = {".".join(map(str, at)): v for at, v in flat}
     check_same(path, describe(own | places(layer)), got)
     for name in places(layer):
         own[name].set_metadata(word=mode_at(state[name]))
         state[name] = jnp.zeros(0)
     for name, variable in own.items():
         variable.set_value(jnp.asarray(state[name]))
-
-
-def named(layer):
-    """{name: variable}"""
-    flat = nnx.to_flat_state(nnx.state(layer))
-    return {".".join(map(str, at)): v for at, v in flat}
 
 
 def describe(arrays):

@@ -1,15 +1,13 @@
-"""Modes: when the ranges of a quantized layer move, and what keeps it.
+"""Modes: when the ranges of a quantized layer move.
 
 observe   with every batch, in evaluation too: so one calibrates. The
           layer computes what linear does; what is learned starts anew
 quantize  with every batch of training, and with no other
 frozen    never
-A forward pass that is computed again, as activation checkpointing does,
-or that is only traced, is no batch
-show      x to a quantizer, which moves where this is so
-Mode      a sublayer that holds the mode, so that it is in every saved
-          state, as its place in MODES. A state from before has none:
-          the mode stays as it was
+A forward pass that is computed again (activation checkpointing), or one
+that is only traced, is no batch: show moves nothing then
+Mode is a sublayer, so that the mode is in every saved state, as its
+place in MODES; a state from before has none: the mode stays as it was
 
 Raises: ValueError for another word, or another place
 """
@@ -33,10 +31,17 @@ def place_of(mode: str):
 
 
 def mode_at(place):
-    if int(place) not in range(len(MODES)):
-        want, got = f"0 to {len(MODES) - 1}", int(place)
-        raise ValueError(f"mode expected {want}, got {got}")
+    if int(place) not in (0, 1, 2):
+        raise ValueError(f"mode expected 0 to 2, got {int(place)}")
     return MODES[int(place)]
+
+
+def get_mode(layer):
+    return layer.state.kept.get_metadata("word")
+
+
+def put_mode(layer, mode: str):
+    layer.state.kept.set_metadata(word=MODES[place_of(mode)])
 
 
 def places(layer):
@@ -61,24 +66,16 @@ def show(quantizer, x, mode, training):
         quantizer.start(x)
 
 
+in_state = property(get_mode, put_mode)
 # endregion
 
 
 # region layer
 class Mode(nnx.Module):
-    def __init__(self, word: str = "quantize"):
+    def __init__(self):
         super().__init__()
-        self.kept = nnx.BatchStat(jnp.zeros(0), word=MODES[0])
-        self.word = word
+        self.kept = nnx.BatchStat(jnp.zeros(0), word="quantize")
         self.use_running_average = False  # eval() and train() set it
-
-    @property
-    def word(self):
-        return self.kept.get_metadata("word")
-
-    @word.setter
-    def word(self, mode):
-        self.kept.set_metadata(word=MODES[place_of(mode)])
 
 
 # endregion
@@ -86,18 +83,18 @@ class Mode(nnx.Module):
 
 # region try
 if __name__ == "__main__":
-    state = nnx.state(Mode("frozen"))
     mode = Mode()
-    nnx.update(mode, state)
-    print(state, mode.word)
+    print(nnx.state(mode))
+    mode.eval()
+    print(mode.use_running_average)
 # endregion
 
 
 # region what differs here
 # flax 0.12.8: compiled code has to know the mode: it is metadata of an
-# empty BatchStat, which nnx.state has and jit takes as it is; what keeps
-# arrays alone, as nnx.to_pure_dict and Orbax, has not, and checkpoint.py
-# writes its place
+# empty BatchStat, which nnx.state has and jit takes as it is; what has
+# arrays alone, as nnx.to_pure_dict and Orbax, lacks it, and
+# checkpoint.py writes its place
 # jax 0.10.2: computed again, as by remat, are operations, not layers:
 # a range moves once
 # endregion

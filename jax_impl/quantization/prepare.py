@@ -5,7 +5,8 @@ prepare(model, config)  every Linear, those inside other layers too,
     patterns of their names, such as "*" or "blocks.*.mlp.*", to options
     of QATLinear, or to None: stays as it is. Of the patterns that fit a
     name, the last counts; two names of one layer have to agree
-set_mode(model, mode)   "observe", "quantize" or "frozen", everywhere
+set_mode(model, mode)   "observe", "quantize" or "frozen", everywhere:
+    see modes; where ranges move, those of the weights do it once more
 
 Both change the model and return it; a model that is a Linear itself,
 whose name is "", comes back as a new layer

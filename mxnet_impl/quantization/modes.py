@@ -1,15 +1,13 @@
-"""Modes: when the ranges of a quantized layer move, and what keeps it.
+"""Modes: when the ranges of a quantized layer move.
 
 observe   with every batch, in evaluation too: so one calibrates. The
           layer computes what linear does; what is learned starts anew
 quantize  with every batch of training, and with no other
 frozen    never
-A forward pass that is computed again, as activation checkpointing does,
-or that is only traced, is no batch
-show      x to a quantizer, which moves where this is so
-Mode      a sublayer that holds the mode, so that it is in every saved
-          state, as its place in MODES. A state from before has none:
-          the mode stays as it was
+A forward pass that is computed again (activation checkpointing), or one
+that is only traced, is no batch: show moves nothing then
+Mode is a sublayer, so that the mode is in every saved state, as its
+place in MODES; a state from before has none: the mode stays as it was
 
 Raises: ValueError for another word, or another place
 """
@@ -34,17 +32,24 @@ def place_of(mode: str):
 
 
 def mode_at(place):
-    if int(place) not in range(len(MODES)):
-        want, got = f"0 to {len(MODES) - 1}", int(place)
-        raise ValueError(f"mode expected {want}, got {got}")
+    if int(place) not in (0, 1, 2):
+        raise ValueError(f"mode expected 0 to 2, got {int(place)}")
     return MODES[int(place)]
+
+
+def get_mode(layer):
+    return mode_at(Mode.read(layer.state.place))
+
+
+def put_mode(layer, mode: str):
+    layer.state.write(place_of(mode))
 
 
 def places(layer):
     """{name: place} of the modes inside, as a saved state has them."""
     named = layer._collect_params_with_prefix()
     return {
-        n: numpy.array(Mode.place_in(p), p.dtype)
+        n: numpy.array(Mode.read(p), p.dtype)
         for n, p in named.items()
         if n.endswith(KEPT)
     }
@@ -64,33 +69,29 @@ def show(quantizer, x, mode, training):
         quantizer.start(x)
 
 
+in_state = property(get_mode, put_mode)
 # endregion
 
 
 # region layer
 class Mode(nn.Block):
-    def __init__(self, word: str = "quantize", **kwargs):
+    def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        place = dict(shape=(), dtype="int32", differentiable=False)
-        self.place = self.params.get("place", **place)
-        self.word = word
+        kind = dict(shape=(), dtype="int32", differentiable=False)
+        start = Filled(place_of("quantize"))
+        self.place = self.params.get("place", init=start, **kind)
 
     @staticmethod
-    def place_in(parameter):
-        if parameter._data is None:  # not initialized: how it starts
-            return parameter.init.value
-        return int(parameter.list_data()[0])
+    def read(place):
+        if place._data is None:  # before initialize: how it starts
+            return place.init.value
+        return int(place.list_data()[0])
 
-    @property
-    def word(self):
-        return mode_at(self.place_in(self.place))
-
-    @word.setter
-    def word(self, mode):
-        self.place.init = Filled(place_of(mode))
+    def write(self, value):
+        self.place.init = Filled(value)
         if self.place._data is not None:
             for place in self.place.list_data():
-                place[()] = place_of(mode)
+                place[()] = value
 
     def cast(self, dtype):
         """It stays a whole number."""
@@ -101,9 +102,9 @@ class Mode(nn.Block):
 
 # region try
 if __name__ == "__main__":
-    mode = Mode("frozen")
+    mode = Mode()
     mode.initialize()
-    print(mode.place.data(), mode.word)
+    print(mode.place.data())
 # endregion
 
 

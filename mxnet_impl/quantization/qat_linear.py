@@ -24,7 +24,7 @@ from mxnet_impl.linear import linear
 from mxnet_impl.precision import cast_like, widen
 from mxnet_impl.quantization.code_linear import code_linear
 from mxnet_impl.quantization.fake_quantize import fake_quantize
-from mxnet_impl.quantization.modes import Mode, show
+from mxnet_impl.quantization.modes import Mode, in_state, show
 from mxnet_impl.quantization.quantizers import make_quantizer
 
 # endregion
@@ -55,6 +55,8 @@ def check_choice(weight_quantizer: str, *bits: int):
 
 # region layer
 class QATLinear(nn.Block):
+    mode = in_state
+
     def __init__(
         self,
         in_features: int,
@@ -83,14 +85,6 @@ class QATLinear(nn.Block):
             input_quantizer, input_bits, input_signed
         )
         self.state = Mode()
-
-    @property
-    def mode(self):
-        return self.state.word
-
-    @mode.setter
-    def mode(self, mode: str):
-        self.state.word = mode
 
     def forward(self, x):
         size, like = self.weight.shape[1], [self.weight]

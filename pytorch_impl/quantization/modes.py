@@ -1,21 +1,19 @@
-"""Modes: when the ranges of a quantized layer move, and what keeps it.
+"""Modes: when the ranges of a quantized layer move.
 
 observe   with every batch, in evaluation too: so one calibrates. The
           layer computes what linear does; what is learned starts anew
 quantize  with every batch of training, and with no other
 frozen    never
-A forward pass that is computed again, as activation checkpointing does,
-or that is only traced, is no batch
-show      x to a quantizer, which moves where this is so
-Mode      a sublayer that holds the mode, so that it is in every saved
-          state, as its place in MODES. A state from before has none:
-          the mode stays as it was
+A forward pass that is computed again (activation checkpointing), or one
+that is only traced, is no batch: show moves nothing then
+Mode is a sublayer, so that the mode is in every saved state, as its
+place in MODES; a state from before has none: the mode stays as it was
 
 Raises: ValueError for another word, or another place
 """
 
 # region imports
-import traceback
+from traceback import walk_stack
 
 import torch
 from torch import nn
@@ -34,10 +32,17 @@ def place_of(mode: str):
 
 
 def mode_at(place):
-    if int(place) not in range(len(MODES)):
-        want, got = f"0 to {len(MODES) - 1}", int(place)
-        raise ValueError(f"mode expected {want}, got {got}")
+    if int(place) not in (0, 1, 2):
+        raise ValueError(f"mode expected 0 to 2, got {int(place)}")
     return MODES[int(place)]
+
+
+def get_mode(layer):
+    return mode_at(layer.state.place)
+
+
+def put_mode(layer, mode: str):
+    layer.state.place = place_of(mode)
 
 
 def places(layer):
@@ -57,43 +62,35 @@ def complete(saved, layer):
 def show(quantizer, x, mode, training):
     moves = mode == "quantize" and training and quantizer.observes
     if (moves or mode == "observe") and not Mode.again():
-        # what autograd saves must not depend on it: checkpointing counts
+        # without autograd: checkpointing counts what that keeps
         quantizer.start(x.detach())
 
 
+in_state = property(get_mode, put_mode)
 # endregion
 
 
 # region layer
 class Mode(nn.Module):
-    def __init__(self, word: str = "quantize"):
+    def __init__(self):
         super().__init__()
-        self.word = word
-
-    @property
-    def word(self):
-        return MODES[self.place]
-
-    @word.setter
-    def word(self, mode):
-        self.place = place_of(mode)
+        self.place = place_of("quantize")
 
     @staticmethod
     def again():
-        """Run once more, or to look: not for a batch."""
+        """Run once more, or to look; a function's name tells it."""
         if torch.compiler.is_compiling():  # a graph moves where it runs
             return False
         if torch._C._current_graph_task_id() != -1:  # in a backward
             return True
-        stack = traceback.walk_stack(None)
-        names = (frame.f_code.co_name for frame, _ in stack)
+        names = (f.f_code.co_name for f, _ in walk_stack(None))
         return torch.jit.is_tracing() or "_check_trace" in names
 
     def get_extra_state(self):
         return torch.tensor(self.place, device="cpu")
 
     def set_extra_state(self, state):
-        self.word = mode_at(state)
+        self.place = place_of(mode_at(state))
 
     def _load_from_state_dict(self, state_dict, prefix, *args):
         own = f"{prefix}_extra_state"
@@ -106,8 +103,8 @@ class Mode(nn.Module):
 
 # region try
 if __name__ == "__main__":
-    state = Mode("frozen").state_dict()
     mode = Mode()
-    mode.load_state_dict(state)
-    print(state, mode.word)
+    print(mode.state_dict())
+    mode.load_state_dict({"_extra_state": 2})
+    print(mode_at(mode.place))
 # endregion

@@ -24,7 +24,7 @@ from pytorch_impl.linear import linear
 from pytorch_impl.precision import cast_like, widen
 from pytorch_impl.quantization.code_linear import code_linear
 from pytorch_impl.quantization.fake_quantize import fake_quantize
-from pytorch_impl.quantization.modes import Mode, show
+from pytorch_impl.quantization.modes import Mode, in_state, show
 from pytorch_impl.quantization.quantizers import make_quantizer
 
 # endregion
@@ -55,6 +55,8 @@ def check_choice(weight_quantizer: str, *bits: int):
 
 # region layer
 class QATLinear(nn.Module):
+    mode = in_state
+
     def __init__(
         self,
         in_features: int,
@@ -81,14 +83,6 @@ class QATLinear(nn.Module):
             input_quantizer, input_bits, input_signed
         )
         self.state = Mode()
-
-    @property
-    def mode(self):
-        return self.state.word
-
-    @mode.setter
-    def mode(self, mode: str):
-        self.state.word = mode
 
     def forward(self, x):
         size, like = self.weight.shape[1], [self.weight]

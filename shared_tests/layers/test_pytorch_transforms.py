@@ -255,3 +255,24 @@ def test_gradients_of_single_samples(layer):
             return torch.autograd.grad(y, built.parameters())
 
         assert within([got[n][row] for n in params], alone)
+
+
+def test_a_compiled_layer_is_not_checkpointed_from_outside():
+    """torch 2.13.0: its graph cannot ask whether it runs again, so the
+    range moves twice; once where the checkpoint is compiled too."""
+    x, moved = torch.linspace(-1, 1, 12).reshape(4, 3), []
+    for inside in (True, False):
+        torch.compiler.reset()
+        torch.manual_seed(0)
+        layer = pytorch_impl.QATLinear(3, 2)
+        pytorch_impl.set_mode(layer, "observe")(x)
+        pytorch_impl.set_mode(layer, "quantize")
+
+        def kept(x, run=layer):
+            return checkpoint(run, x, use_reentrant=False)
+
+        fast = torch.compile(kept if inside else layer)
+        run = fast if inside else lambda x, f=fast: kept(x, f)
+        run(17 * x).sum().backward()
+        moved.append(layer.input_quantizer.observer.bounds[1].item())
+    assert moved == [2.0, 2.9375]  # 1 + (17 - 1) / 16, and once more

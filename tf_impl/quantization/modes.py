@@ -1,22 +1,20 @@
-"""Modes: when the ranges of a quantized layer move, and what keeps it.
+"""Modes: when the ranges of a quantized layer move.
 
 observe   with every batch, in evaluation too: so one calibrates. The
           layer computes what linear does; what is learned starts anew
 quantize  with every batch of training, and with no other
 frozen    never
-A forward pass that is computed again, as activation checkpointing does,
-or that is only traced, is no batch
-show      x to a quantizer, which moves where this is so
-Mode      a sublayer that holds the mode, so that it is in every saved
-          state, as its place in MODES. A state from before has none:
-          the mode stays as it was
+A forward pass that is computed again (activation checkpointing), or one
+that is only traced, is no batch: show moves nothing then
+Mode is a sublayer, so that the mode is in every saved state, as its
+place in MODES; a state from before has none: the mode stays as it was
 
 Raises: ValueError for another word, or another place
 """
 
 # region imports
 import io
-import traceback
+from traceback import walk_stack
 
 import h5py
 import tensorflow as tf
@@ -39,23 +37,25 @@ def place_of(mode: str):
 
 
 def mode_at(place):
-    if int(place) not in range(len(MODES)):
-        want, got = f"0 to {len(MODES) - 1}", int(place)
-        raise ValueError(f"mode expected {want}, got {got}")
+    if int(place) not in (0, 1, 2):
+        raise ValueError(f"mode expected 0 to 2, got {int(place)}")
     return MODES[int(place)]
+
+
+def get_mode(layer):
+    return mode_at(layer.state.place.value)
+
+
+def put_mode(layer, mode: str):
+    layer.state.place.assign(place_of(mode))
 
 
 def places(layer):
     """{name: place} of the modes inside, as a saved state has them."""
-    found = {}
-
-    def visit(name, a):
-        if name.endswith(KEPT):
-            found[name] = a[()]
-
+    names = []
     with h5py.File(io.BytesIO(to_bytes(layer))) as file:
-        file.visititems(visit)
-    return found
+        file.visit(names.append)
+        return {n: file[n][()] for n in names if n.endswith(KEPT)}
 
 
 def complete(saved, layer):
@@ -70,40 +70,32 @@ def show(quantizer, x, mode, training):
     training = training is None or training
     last = QUANTIZE if training and quantizer.observes else OBSERVE
     moves = mode <= last
-    if not tf.executing_eagerly():
-        if x.shape and 0 in x.shape:  # nothing to observe, in no mode
-            return
+    if not tf.executing_eagerly():  # an empty batch is no error there
         moves = moves & (tf.size(x) > 0)
-    if not Mode.again():
+    if not Mode.again(x):
         tf.cond(moves, lambda: quantizer.start(x), lambda: None)
 
 
+in_state = property(get_mode, put_mode)
 # endregion
 
 
 # region layer
 class Mode(tf.keras.layers.Layer):
-    def __init__(self, word: str = "quantize", **kwargs):
+    def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.built = True  # keras 3.15.1: it is not called
-        start = tf.keras.initializers.Constant(place_of(word))
+        start = tf.keras.initializers.Constant(QUANTIZE)
         self.place = self.add_weight(
-            (), start, "int32", trainable=False, name="place"
+            (), start, "int32", trainable=False
         )
 
-    @property
-    def word(self):
-        return mode_at(self.place.value)
-
-    @word.setter
-    def word(self, mode):
-        self.place.assign(place_of(mode))
-
     @staticmethod
-    def again():
-        """Run once more, or to look: not for a batch."""
-        stack = traceback.walk_stack(None)
-        names = (frame.f_code.co_name for frame, _ in stack)
+    def again(x):
+        """Run once more, or to look; a function's name tells it."""
+        if not tf.executing_eagerly() and x.shape and 0 in x.shape:
+            return True
+        names = (f.f_code.co_name for f, _ in walk_stack(None))
         return in_symbolic_scope() or "inner_recompute_grad" in names
 
     def load_own_variables(self, store):
@@ -116,16 +108,13 @@ class Mode(tf.keras.layers.Layer):
 
 # region try
 if __name__ == "__main__":
-    mode = Mode("frozen")
-    print(mode.place, mode.word)
+    mode = Mode()
+    print(mode.place)
 # endregion
 
 
 # region what differs here
 # tensorflow 2.21.0: a graph that is there, as that of predict, has to
 # follow set_mode: the mode is a variable, and tf.cond asks it
-# tensorflow 2.21.0: recompute_grad says nowhere that it runs again, but
-# for the name of its function
-# keras 3.15.1: training is False in predict and evaluate, and in all
-# layers inside of one that is told so; None, as outside of fit, is True
+# keras 3.15.1: predict and evaluate say training=False to all layers
 # endregion

@@ -23,7 +23,7 @@ from tf_impl.linear import linear
 from tf_impl.precision import cast_like, exact_weight, widen
 from tf_impl.quantization.code_linear import code_linear
 from tf_impl.quantization.fake_quantize import fake_quantize
-from tf_impl.quantization.modes import OBSERVE, Mode, show
+from tf_impl.quantization.modes import OBSERVE, Mode, in_state, show
 from tf_impl.quantization.quantizers import make_quantizer
 
 # endregion
@@ -54,6 +54,8 @@ def check_choice(weight_quantizer: str, *bits: int):
 
 # region layer
 class QATLinear(tf.keras.layers.Layer):
+    mode = in_state
+
     def __init__(
         self,
         in_features: int,
@@ -83,14 +85,6 @@ class QATLinear(tf.keras.layers.Layer):
             input_quantizer, input_bits, input_signed, dtype=policy
         )
         self.state = Mode(dtype=policy)
-
-    @property
-    def mode(self):
-        return self.state.word
-
-    @mode.setter
-    def mode(self, mode: str):
-        self.state.word = mode
 
     def call(self, x, training=None):
         check_input("QATLinear", x, "... I", I=self.weight.shape[1])
@@ -126,7 +120,5 @@ if __name__ == "__main__":
 
 # region what differs here
 # keras 3.15.1: sublayers follow the global dtype policy, not that of
-# the layer which holds them: it is handed on. built: what is never
-# called, here an observer, would make keras warn of unbuilt state
-# tensorflow 2.21.0: a graph has both branches of tf.cond
+# the layer which holds them: it is handed on. built: see modes
 # endregion

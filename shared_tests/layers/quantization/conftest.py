@@ -51,3 +51,26 @@ def compiled(framework):
             getattr(f, "call", f), jit_compile=True
         )
     return lambda f: f
+
+
+@pytest.fixture(scope="module")
+def run_as(framework):
+    """run_as(model, x, training): y, as the framework says training."""
+
+    def run_as(model, x, training):
+        if framework == "tf":
+            return model(x, training=training)
+        if framework == "mxnet":
+            from mxnet import autograd
+
+            if training:
+                with autograd.record():
+                    return model(x)
+            return model(x)
+        if training:
+            model.train()
+        else:
+            model.eval()
+        return model(x)
+
+    return run_as

@@ -111,22 +111,11 @@ def ranges(page, layers, array):
 
 
 @pytest.fixture
-def call(framework, tensor, array):
-    """call(model, x, training): y, as the framework trains or not."""
+def call(run_as, tensor, array):
+    """call(model, x, training): y, of NumPy and as NumPy."""
 
     def call(model, x, training):
-        x = tensor(x)
-        if framework == "tf":
-            return array(model(x, training=training))
-        if framework == "mxnet":
-            from mxnet import autograd
-
-            if training:
-                with autograd.record():
-                    return array(model(x))
-            return array(model(x))
-        model.train() if training else model.eval()
-        return array(model(x))
+        return array(run_as(model, tensor(x), training))
 
     return call
 

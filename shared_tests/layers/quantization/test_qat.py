@@ -425,7 +425,7 @@ def test_sums_beyond_2_24(page, made, tensor, array):
 
 
 @EVERY_PRECISION
-def test_a_whole_model(start, page, adapter, array, precision):
+def test_a_whole_model(page, adapter, array, run_as, precision):
     prepare, convert = page("prepare"), page("convert").convert
     config = {
         "*": dict(weight_bits=4),
@@ -449,7 +449,7 @@ def test_a_whole_model(start, page, adapter, array, precision):
     prepare.set_mode(model, "observe")
     assert np.array_equal(array(model(x)), before)
     prepare.set_mode(model, "quantize")
-    live = array(model(x))
+    live = array(run_as(model, x, training=True))
     prepare.set_mode(model, "frozen")
     y = array(model(x))
     assert np.array_equal(live, y)
@@ -468,7 +468,7 @@ def test_a_whole_model(start, page, adapter, array, precision):
     assert not prepare.find(model, kinds)
 
 
-def test_modes(page, made, tensor, array):
+def test_modes(page, made, tensor, array, run_as):
     """What moves, and when."""
     set_mode = page("prepare").set_mode
     layer = made("qat_linear", "QATLinear", 7, 3)
@@ -486,7 +486,8 @@ def test_modes(page, made, tensor, array):
     ends = np.array([x.min(), x.max()])
     assert np.array_equal(array(observer.bounds), ends)
     set_mode(layer, "quantize")
-    assert not np.array_equal(array(layer(tensor(3 * x))), 3 * y)
+    live = array(run_as(layer, tensor(3 * x), training=True))
+    assert not np.array_equal(live, 3 * y)
     new = np.float32(3) * ends
     average = np.float32(15 / 16) * ends + np.float32(1 / 16) * new
     assert np.array_equal(array(observer.bounds), average)
@@ -496,7 +497,9 @@ def test_modes(page, made, tensor, array):
     assert np.array_equal(array(observer.bounds), before)
 
 
-def test_a_frozen_weight_keeps_its_grid(page, made, tensor, array):
+def test_a_frozen_weight_keeps_its_grid(
+    page, made, tensor, array, run_as
+):
     """set_mode looks at the weights once more; after that they clip."""
     prepare = page("prepare")
     layer = made("qat_linear", "QATLinear", 7, 3)
@@ -506,7 +509,7 @@ def test_a_frozen_weight_keeps_its_grid(page, made, tensor, array):
         return array(layer.weight_quantizer.qparams()[0])
 
     prepare.set_mode(layer, "quantize")
-    layer(tensor(weight))
+    run_as(layer, tensor(weight), training=True)
     prepare.set_arrays(layer, weight=tensor(weight))
     prepare.set_mode(layer, "frozen")
     peak = np.abs(weight).max(axis=1) * np.float32(1 / 127)
@@ -529,7 +532,7 @@ def test_no_gradient_through_the_range(adapter):
 
 
 def test_a_checkpoint_keeps_the_ranges(
-    page, made, tensor, array, tmp_path
+    page, made, tensor, array, run_as, tmp_path
 ):
     prepare, checkpoint = page("prepare"), page("checkpoint")
     layer, twin = (
@@ -540,7 +543,7 @@ def test_a_checkpoint_keeps_the_ranges(
     prepare.set_mode(layer, "observe")
     layer(x)
     prepare.set_mode(layer, "frozen")
-    twin(3 * x)
+    run_as(twin, 3 * x, training=True)
     prepare.set_mode(twin, "frozen")
     path = str(tmp_path / "qat.weights.h5")
     checkpoint.save(layer, path)
@@ -583,12 +586,12 @@ def test_batches_that_do_not_fit(made, tensor, array, kind, x, words):
     [(X[:0], ["not empty"]), (X * np.nan, ["finite", "nan"])],
 )
 def test_layers_refuse_bad_batches(
-    page, made, tensor, mode, options, x, words
+    page, made, tensor, run_as, mode, options, x, words
 ):
     layer = made("qat_linear", "QATLinear", 3, 2, **options)
     page("prepare").set_mode(layer, mode)
     with pytest.raises(ValueError) as error:
-        layer(tensor(x))
+        run_as(layer, tensor(x), training=True)
     assert [w for w in words if w not in str(error.value)] == []
 
 
@@ -694,11 +697,12 @@ def test_prepare_replaces_a_single_layer(page, start, tensor, array):
 
 
 def test_a_prepared_attention_observes_an_empty_batch(
-    page, made, tensor
+    page, made, tensor, run_as
 ):
     """A range needs numbers: no shortcut for the empty batch may hide
     that from the observers of the two projections."""
     layer = made("multi_head_attention", "MultiHeadAttention", 12, 3)
     layer = page("prepare").prepare(layer, {"*": {}})
     with pytest.raises(ValueError, match="a batch that is not empty"):
-        layer(tensor(np.zeros((0, 5, 12), np.float32)))
+        empty = tensor(np.zeros((0, 5, 12), np.float32))
+        run_as(layer, empty, training=True)
