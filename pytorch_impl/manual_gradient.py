@@ -22,8 +22,7 @@ from torch import nn
 
 from pytorch_impl.checks import check_input
 from pytorch_impl.glorot import glorot, sizes
-from pytorch_impl.precision import alike
-from pytorch_impl.transforms import Function, apply
+from pytorch_impl.transforms import Function, alike, apply
 
 # endregion
 

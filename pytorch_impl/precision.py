@@ -26,14 +26,6 @@ def cast_like(y, x):
     return y.to(x.dtype)
 
 
-def alike(*arrays):
-    """Of one dtype: under torch.autocast they may have two, which a
-    backward pass that is written by hand does not mix."""
-    if len({x.dtype for x in arrays}) == 1:
-        return arrays
-    return tuple(widen(x) for x in arrays)
-
-
 def lowest_like(x):
     return torch.full_like(x, torch.finfo(x.dtype).min)
 

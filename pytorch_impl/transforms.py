@@ -10,6 +10,7 @@ apply(rule, *inputs)    rule.apply, refused where the rule would be lost
     the forward pass by itself and leaves a backward pass written by
     hand out, without a word: what rounds would have gradient 0
 transformed()   is this inside of torch.func.grad, vmap or another?
+alike(*arrays)  under torch.autocast they may have two dtypes
 
 No forward mode (torch.func.jvp, jacfwd, hessian): torch.compile refuses
 a Function with a jvp. jacrev of jacrev gives a Hessian.
@@ -19,6 +20,8 @@ Raises: NotImplementedError
 
 # region imports
 import torch
+
+from pytorch_impl.precision import widen
 
 # endregion
 
@@ -41,6 +44,13 @@ def transformed():
     top = torch._C._functorch.peek_interpreter_stack()
     # None, if there is none; torch.compile does not see that it is None
     return isinstance(top, torch._C._functorch.CInterpreter)
+
+
+def alike(*arrays):
+    """Of one: a backward pass written by hand does not mix them."""
+    if len({x.dtype for x in arrays}) == 1:
+        return arrays
+    return tuple(widen(x) for x in arrays)
 
 
 def apply(rule, *inputs):

@@ -30,11 +30,6 @@ def lowest_like(x):
     return tf.zeros_like(x) + x.dtype.min
 
 
-def exact_weight(layer, shape, start, name: str):
-    """In its own dtype, where the policy of Keras would cast it."""
-    return layer.add_weight(shape, start, name=name, autocast=False)
-
-
 # endregion
 
 

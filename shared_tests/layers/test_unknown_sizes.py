@@ -2,7 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
+
+from shared_tests.cases import CASES
+from shared_tests.fixture_files import read_fixture, read_manifest
+from shared_tests.layers.setups import SETUPS
+from shared_tests.run import group
+from shared_tests.verdict import judge
 
 ENVIRONMENTS = ("tf",)
 
@@ -32,3 +39,30 @@ def test_what_would_broadcast_is_nan(package, compiled):
     assert f"{value(training.cross_entropy, y, labels):.4f}" == "0.6931"
     assert math.isnan(value(training.cross_entropy, y, labels[:1]))
     assert math.isnan(value(training.cross_entropy, y[:1], labels))
+
+
+LAYERS = sorted({name for name, _, _ in SETUPS} - {"TiedMLP"})
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_an_unknown_batch(adapter, layer):
+    """tf.function traces once, for batches of any size; y is within the
+    budget of a case."""
+    import tensorflow as tf
+
+    case = next(c for c in CASES if c.layer == layer)
+    fixture = read_fixture(case, read_manifest())
+    params = group(fixture, "param")
+    made = adapter.build(layer, case.config, params, "float32").call
+    x = tf.constant(fixture["in.x"], tf.float32)
+    anything = tf.TensorSpec([None, *x.shape[1:]], tf.float32)
+    function = tf.function(
+        lambda x: made(x), input_signature=[anything]
+    )
+    y = np.asarray(function(x))
+    want, sigma = fixture["ref.out.y"], fixture["sigma.out.y"]
+    verdict = judge(y, want, sigma, "float32")
+    assert verdict.passed, verdict.detail
+    more = function(tf.concat([x, x], 0))
+    assert more.shape[1:] == y.shape[1:]
+    assert function.experimental_get_tracing_count() == 1

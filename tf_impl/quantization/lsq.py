@@ -19,7 +19,8 @@ import tensorflow as tf
 
 from tf_impl.arguments import channels, counted
 from tf_impl.custom_gradient import custom_gradient
-from tf_impl.precision import cast_like, exact_weight, widen
+from tf_impl.exact_weight import exact_weight
+from tf_impl.precision import cast_like, widen
 from tf_impl.quantization.codes import (
     along,
     check_quantizer,

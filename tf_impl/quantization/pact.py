@@ -19,7 +19,8 @@ import tensorflow as tf
 
 from tf_impl.arguments import real
 from tf_impl.custom_gradient import custom_gradient
-from tf_impl.precision import cast_like, exact_weight, widen
+from tf_impl.exact_weight import exact_weight
+from tf_impl.precision import cast_like, widen
 from tf_impl.quantization.codes import (
     check_quantizer,
     code_range,
@@ -115,6 +116,5 @@ if __name__ == "__main__":
 # tensorflow 2.21.0: at x = alpha minimum and clip_by_value give dy to x
 # and none to alpha
 # keras 3.15.1: a layer casts a floating x to its own dtype, float32
-# unless dtype= or the global policy says otherwise; pact itself
-# refuses float16
+# unless dtype= or the global policy says otherwise
 # endregion

@@ -18,9 +18,10 @@ Ref:    Jacob et al. 2018, CVPR, 3; Krishnamoorthi 2018, 1806.08342
 import tensorflow as tf
 
 from tf_impl.checks import check_input
+from tf_impl.exact_weight import exact_weight
 from tf_impl.glorot import glorot, sizes
 from tf_impl.linear import linear
-from tf_impl.precision import cast_like, exact_weight, widen
+from tf_impl.precision import cast_like, widen
 from tf_impl.quantization.code_linear import code_linear
 from tf_impl.quantization.fake_quantize import fake_quantize
 from tf_impl.quantization.modes import OBSERVE, Mode, in_state, show
