@@ -23,23 +23,13 @@ from jax_impl.glorot import glorot, sizes
 from jax_impl.linear import linear
 from jax_impl.precision import cast_like, widen
 from jax_impl.quantization.code_linear import code_linear
-from jax_impl.quantization.fake_quantize import fake_quantize
 from jax_impl.quantization.modes import Mode, in_state, show
-from jax_impl.quantization.quantizers import make_quantizer
+from jax_impl.quantization.quantizers import make_quantizer, on_codes
 
 # endregion
 
 
 # region function
-def on_codes(quantizer, x):
-    """x as its codes give it, and the scale of the codes."""
-    scale, zero_point = quantizer.qparams()
-    if quantizer.observes:  # so the qparams are computed once
-        codes = quantizer.codes
-        return fake_quantize(x, scale, zero_point, *codes), scale
-    return quantizer(x), scale
-
-
 def check_choice(weight_quantizer: str, *bits: int):
     """A weight has codes around 0, and all codes fit into int8."""
     if weight_quantizer not in ("absmax", "lsq"):

@@ -69,8 +69,7 @@ class Int8Linear(nn.Block):
 
     def state(self, name, value):
         options = dict(shape=value.shape, dtype=value.dtype)
-        options |= dict(differentiable=False)
-        made = self.params.get(name, **options)
+        made = self.params.get(name, differentiable=False, **options)
         made._load_init(value, None)
         return made
 

@@ -5,14 +5,13 @@ prepare(model, config)  every Linear, those inside other layers too,
     patterns of their names, such as "*" or "blocks.*.mlp.*", to options
     of QATLinear, or to None: stays as it is. Of the patterns that fit a
     name, the last counts; two names of one layer have to agree
-set_mode(model, mode)   "observe", "quantize" or "frozen", everywhere:
-    see modes; where ranges move, those of the weights do it once more
+set_mode(model, mode)   "observe", "quantize" or "frozen", see modes
 
 Both change the model and return it; a model that is a Linear itself,
 whose name is "", comes back as a new layer
 
-Raises: ValueError for a pattern that fits no layer, an unknown mode and
-        a Linear that is more than its page says, before any change
+Raises: ValueError, before any change, for a pattern that fits no layer,
+        an unknown mode, and a Linear that is more than its page says;
         TypeError, ValueError as QATLinear for its options
 Ref:    Jacob et al. 2018, CVPR, 3 (alg. 1)
 """

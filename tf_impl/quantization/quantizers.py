@@ -68,6 +68,15 @@ def make_quantizer(
     raise ValueError(f"quantizer expected one of {NAMES}, got {kind!r}")
 
 
+def on_codes(quantizer, x):
+    """x as its codes give it, and the scale of the codes."""
+    scale, zero_point = quantizer.qparams()
+    if quantizer.observes:  # so the qparams are computed once
+        codes = quantizer.codes
+        return fake_quantize(x, scale, zero_point, *codes), scale
+    return quantizer(x), scale
+
+
 # endregion
 
 
