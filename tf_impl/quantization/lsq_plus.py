@@ -116,5 +116,5 @@ if __name__ == "__main__":
 # tensorflow 2.21.0, jit_compile=True: step round(u) + offset is rounded
 # once: 224,582 of 1,048,576 float32 results differ in the last place
 # keras 3.15.1: a layer casts a floating x to its own dtype, float32
-# unless dtype= or a policy says so; lsq itself refuses float16
+# unless dtype= or a policy says so
 # endregion
