@@ -179,5 +179,8 @@ def test_a_start_in_half(adapter, halves, half, layer):
         built = adapter.build(layer, {}, ones, precision)
         built.call.start(given)
         found.append(adapter.to_numpy(built.call(given)))
+        if layer != "LSQPlus":
+            scale, _ = built.call.qparams()
+            assert adapter.to_numpy(scale).dtype == np.float32
     assert found[0].dtype.name == half
     assert len(np.unique(found[0].astype(np.float32))) > 4
