@@ -103,7 +103,7 @@ def test_a_layer_in_half(
         )
         layer = built.call
         if options != LEARNED:
-            package.set_mode(layer, "quantize")(given)
+            package.set_mode(layer, "observe")(given)
         y = package.set_mode(layer, "frozen")(given)
         found[precision] = y
         again = package.convert(layer)(given)
