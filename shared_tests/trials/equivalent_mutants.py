@@ -29,8 +29,8 @@ pytorch :: conv.py :: y = widen(y) + torch.reshape(widen(bias), (-1, 1, 1)) :: w
 pytorch :: quantization/fake_quantize.py :: dscale = torch.zeros_like(saved[1]) :: 1 -> 0 :: PyTorch sums a gradient to the shape of its input
 mxnet :: quantization/fake_quantize.py :: zero_point = along(zero_point, x, axis).astype(x.dtype) :: along(zero_point, x, axis).astype(x.dtype) -> along(zero_point, x, axis) :: MXNet promotes to the wider dtype
 pytorch :: quantization/fake_quantize.py :: zero_point = along(zero_point, x, axis).to(x.dtype) :: along(zero_point, x, axis).to(x.dtype) -> along(zero_point, x, axis) :: PyTorch promotes to the wider dtype
-mxnet :: quantization/int8_linear.py :: y = self.total(x).astype(x.dtype) * self.out_scale.data() :: self.total(x).astype(x.dtype) -> self.total(x) :: MXNet promotes to the wider dtype
-pytorch :: quantization/int8_linear.py :: y = self.total(x).to(x.dtype) * self.out_scale :: self.total(x).to(x.dtype) -> self.total(x) :: PyTorch promotes to the wider dtype
+mxnet :: quantization/int8_linear.py :: y = cast_like(self.total(x), scale) * scale :: cast_like(self.total(x), scale) -> self.total(x) :: MXNet promotes to the wider dtype
+pytorch :: quantization/int8_linear.py :: y = cast_like(self.total(x), scale) * scale :: cast_like(self.total(x), scale) -> self.total(x) :: PyTorch promotes to the wider dtype
 pytorch :: quantization/int8_linear.py :: self.register_buffer("scale", scale.detach().clone()) :: scale.detach() -> scale :: convert runs without gradients
 pytorch :: linear.py :: y = y if bias is None else widen(y) + widen(bias) :: widen(bias) -> bias :: PyTorch promotes to the wider dtype
 pytorch :: linear.py :: y = y if bias is None else widen(y) + widen(bias) :: widen(y) -> y :: PyTorch promotes to the wider dtype
@@ -90,7 +90,7 @@ tf :: conv.py :: least = weight.shape[2] - 2 * padding :: 2 -> 3 at 21 :: the ke
 tf :: quantization/observers.py :: mixed = tf.stack((low, high)) :: tf.stack((low, high)) -> (low, high) :: where stacks them itself
 tf :: conv.py :: w = widen(weight) :: widen(weight) -> weight :: one rounding more in low precision, which the budget allows
 tf :: conv.py :: y = widen(y) + tf.reshape(widen(bias), (-1, 1, 1)) :: widen(y) -> y :: y is wide already, as its factors are
-tf :: quantization/observers.py :: x = rows(tf.stop_gradient(x), axis) :: tf.stop_gradient(x) -> x :: what is assigned to a variable has no gradient
+tf :: quantization/observers.py :: x = tf.cast(rows(tf.stop_gradient(x), axis), bounds.dtype) :: tf.stop_gradient(x) -> x :: what is assigned to a variable has no gradient
 tf :: quantization/pact.py :: step = tf.where(alpha > 0, step, step * float("nan")) :: step * float('nan') -> float('nan') :: NaN either way: only a compiled step that is not positive gets here
 tf :: attention_tiled.py :: dy = tf.stop_gradient(dy) :: tf.stop_gradient(dy) -> dy :: tf.custom_gradient replaces the gradient of all that is inside
 tf :: centered.py :: wide = widen(x) :: widen(x) -> x :: one rounding more in low precision, which the budget allows
@@ -99,7 +99,6 @@ tf :: training.py :: return p - lr * v, (v, state[1]) :: 1 -> 0 :: momentum has 
 tf :: quantization/pact.py :: inside = tf.minimum(tf.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 / alpha :: 0 either way: alpha is positive, or NaN
 tf :: quantization/observers.py :: if percent == 100: :: 100 -> 101 :: the largest of the sorted numbers is the maximum
 tf :: quantization/pact.py :: inside = tf.minimum(tf.maximum(x, 0 * alpha), alpha) :: tf.maximum(x, 0 * alpha) -> x :: the code is clipped too
-tf :: quantization/int8_linear.py :: y = tf.cast(self.total(x), x.dtype) * self.out_scale :: tf.cast(self.total(x), x.dtype) -> self.total(x) :: Keras multiplies whole numbers in the dtype of its variable
 tf :: quantization/pact.py :: step = tf.where(alpha > 0, step, step * float("nan")) :: step * float('nan') -> step / float('nan') :: NaN either way: only a compiled step that is not positive gets here
 tf :: training.py :: @tf.function(autograph=False) :: False -> True :: nothing in it branches on a tensor
 tf :: quantization/observers.py :: rank = tf.cast(tf.math.ceil(percent / 100 * size), tf.int32) :: tf.int32 -> tf.int64 :: an index either way
@@ -121,9 +120,9 @@ jax :: conv.py :: y = widen(y) + jnp.reshape(widen(bias), (-1, 1, 1)) :: widen(b
 jax :: quantization/pact.py :: inside = jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 / alpha :: 0 either way: alpha is positive, or NaN
 jax :: linear.py :: y = y if bias is None else widen(y) + widen(bias) :: widen(y) -> y :: JAX promotes to the wider dtype
 jax :: training.py :: return p - lr * v, (v, state[1]) :: 1 -> 0 :: momentum has one array; the other is not read
-jax :: quantization/observers.py :: x = rows(jax.lax.stop_gradient(x), axis) :: jax.lax.stop_gradient(x) -> x :: bounds reach y through a grid alone, whose gradient is 0
+jax :: quantization/observers.py :: x = rows(jax.lax.stop_gradient(x), axis).astype(bounds.dtype) :: jax.lax.stop_gradient(x) -> x :: bounds reach y through a grid alone, whose gradient is 0
 jax :: quantization/pact.py :: inside = jnp.minimum(jnp.maximum(x, 0 * alpha), alpha) :: 0 * alpha -> 0 :: the code is clipped too
-jax :: quantization/int8_linear.py :: y = self.total(x).astype(x.dtype) * self.out_scale[...] :: self.total(x).astype(x.dtype) -> self.total(x) :: JAX promotes to the wider dtype
+jax :: quantization/int8_linear.py :: y = cast_like(self.total(x), scale) * scale :: cast_like(self.total(x), scale) -> self.total(x) :: JAX promotes to the wider dtype
 jax :: conv.py :: y = widen(y) + jnp.reshape(widen(bias), (-1, 1, 1)) :: widen(y) -> y :: JAX promotes to the wider dtype
 jax :: quantization/pact.py :: step = jnp.where(alpha > 0, step, step * jnp.nan) :: step * jnp.nan -> step / jnp.nan :: NaN either way: only a compiled step that is not positive gets here
 jax :: attention_tiled.py :: q, k, v, attn_mask=None, causal=False, scale=None, block_size=128 :: 128 -> 129 :: blocks change the order of a sum, no more
