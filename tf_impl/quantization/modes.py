@@ -20,6 +20,7 @@ import h5py
 import tensorflow as tf
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 
+from tf_impl.exact_weight import change_where
 from tf_impl.weights_file import to_bytes
 
 MODES = ("observe", "quantize", "frozen")
@@ -73,7 +74,7 @@ def show(quantizer, x, mode, training):
     if not tf.executing_eagerly():  # an empty batch is no error there
         moves = moves & (tf.size(x) > 0)
     if not Mode.again(x):
-        tf.cond(moves, lambda: quantizer.start(x), lambda: None)
+        change_where(moves, quantizer, lambda: quantizer.start(x))
 
 
 in_state = property(get_mode, put_mode)
@@ -108,8 +109,7 @@ class Mode(tf.keras.layers.Layer):
 
 # region try
 if __name__ == "__main__":
-    mode = Mode()
-    print(mode.place)
+    print(Mode().place)
 # endregion
 
 

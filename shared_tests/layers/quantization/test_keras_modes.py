@@ -105,3 +105,26 @@ def test_an_empty_batch_in_a_graph(model):
     assert bounds(model) == before
     run(tf.constant(3 * X))
     assert bounds(model) != before
+
+
+@pytest.mark.parametrize("mode", ["observe", "quantize", "frozen"])
+@pytest.mark.parametrize("wrap", [lambda f: f, tf.function])
+def test_a_stateless_call(model, mode, wrap):
+    """The new ranges are returned, and the layer keeps its own."""
+    layer = model.layers[-1]
+    tf_impl.set_mode(layer, mode)
+    before = bounds(model)
+    weights = [
+        [v.value for v in group]
+        for group in (
+            layer.trainable_variables,
+            layer.non_trainable_variables,
+        )
+    ]
+    y, state = wrap(layer.stateless_call)(*weights, 3 * X)
+    assert bounds(model) == before
+    want = wrap(layer.__call__)(3 * X)
+    assert np.array_equal(y, want)
+    for got, variable in zip(state, layer.non_trainable_variables):
+        assert np.array_equal(got, variable.value)
+    assert (bounds(model) == before) == (mode == "frozen")
