@@ -93,8 +93,8 @@ if __name__ == "__main__":
 # region what differs here
 # flax 0.12.8: compiled code has to know the mode: it is metadata of an
 # empty BatchStat, which nnx.state has and jit takes as it is; what has
-# arrays alone, as nnx.to_pure_dict and Orbax, lacks it, and
-# checkpoint.py writes its place
+# arrays alone, as nnx.to_pure_dict, lacks it, and checkpoint.py writes
+# its place
 # jax 0.10.2: computed again, as by remat, are operations, not layers:
 # a range moves once
 # endregion
