@@ -40,7 +40,7 @@ def largest_sum(weight, bias, zero_point, codes):
     ends = weight * (low - zero_point), weight * (high - zero_point)
     least = torch.sum(torch.minimum(*ends), axis=1) + bias
     most = torch.sum(torch.maximum(*ends), axis=1) + bias
-    return float(torch.max(torch.maximum(-least, most)))
+    return torch.max(torch.maximum(-least, most))
 
 
 def to_int8(name, layer):
@@ -57,7 +57,7 @@ def to_int8(name, layer):
     weight = quantize(layer.weight, w_scale, w_zero_point, *w_codes)
     codes = layer.input_quantizer.codes
     got = largest_sum(weight, bias, zero_point, codes)
-    if got >= 2**31:
+    if has_numbers(got) and got >= 2**31:
         want = "to stay under 2^31, as int32 does"
         raise ValueError(f"{name}: sums expected {want}, got {got:.0f}")
     given = out_scale, scale, zero_point, codes
