@@ -111,6 +111,13 @@ def start(framework, package, parameters):
 
 
 @pytest.fixture(scope="session")
+def first_dtype(framework):
+    """In which a layer starts: in JAX, since the tests need float64 and
+    so enable it, in that."""
+    return "float64" if framework == "jax" else "float32"
+
+
+@pytest.fixture(scope="session")
 def numbers(framework, adapter, parameters):
     """numbers(layer): {parameter name: ndarray}, copied."""
     array = {

@@ -83,11 +83,18 @@ def test_bit_for_bit(
     [("Linear", LINEAR), ("MLP", MLP), ("TiedMLP", TIED)],
 )
 def test_the_loaded_layer_computes_the_same(
-    adapter, checkpoint, parameters, start, tmp_path, layer, config
+    adapter,
+    checkpoint,
+    parameters,
+    start,
+    first_dtype,
+    tmp_path,
+    layer,
+    config,
 ):
     """Also where one of them has a parameter frozen; that is kept."""
     x = np.random.default_rng(0).standard_normal((5, 7))
-    x = adapter.to_tensor(x, "float32")
+    x = adapter.to_tensor(x, first_dtype)
     saved, loaded = start(layer, config, 0), start(layer, config, 1)
     listed = parameters.list_parameters(loaded)
     parameters.freeze(loaded, next(iter(listed)))

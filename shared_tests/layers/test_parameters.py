@@ -240,7 +240,14 @@ STEP = {
 )
 @pytest.mark.parametrize("layer", ["MLP", "TiedMLP"])
 def test_training_leaves_what_is_frozen_alone(
-    framework, adapter, parameters, start, numbers, layer, frozen
+    framework,
+    adapter,
+    parameters,
+    start,
+    numbers,
+    first_dtype,
+    layer,
+    frozen,
 ):
     made = start(layer, MLP if layer == "MLP" else dict(features=7))
     listed = parameters.list_parameters(made)
@@ -248,7 +255,7 @@ def test_training_leaves_what_is_frozen_alone(
     if frozen:
         parameters.freeze(made, frozen)
     x = np.random.default_rng(0).standard_normal((5, 7))
-    x = adapter.to_tensor(x, "float32")
+    x = adapter.to_tensor(x, first_dtype)
     moved = STEP[framework](made, x)
     after = numbers(made)
     changed = {n for n in after if (after[n] != before[n]).any()}
@@ -258,14 +265,14 @@ def test_training_leaves_what_is_frozen_alone(
 
 @pytest.mark.parametrize("layer", ["MLP", "TiedMLP"])
 def test_freezing_changes_no_other_gradient(
-    framework, adapter, parameters, start, numbers, layer
+    framework, adapter, parameters, start, numbers, first_dtype, layer
 ):
     config = MLP if layer == "MLP" else dict(features=7)
     x = np.random.default_rng(0).standard_normal((5, 7))
     free, held = start(layer, config), start(layer, config)
     parameters.freeze(held, "layer1.weight")
     for made in (free, held):
-        STEP[framework](made, adapter.to_tensor(x, "float32"))
+        STEP[framework](made, adapter.to_tensor(x, first_dtype))
     free, held = numbers(free), numbers(held)
     for name in set(free) - {"layer1.weight"}:
         assert np.array_equal(free[name], held[name]), name

@@ -63,7 +63,9 @@ def batches(sizes):
 
 
 @pytest.fixture
-def trained(framework, package, adapter, parameters, numbers):
+def trained(
+    framework, package, adapter, parameters, numbers, first_dtype
+):
     """trained(rule, sizes): the parameters before and after each step."""
 
     def trained(rule, sizes):
@@ -74,14 +76,17 @@ def trained(framework, package, adapter, parameters, numbers):
             assign(
                 framework,
                 param,
-                adapter.to_tensor(zeros[name], "float32"),
+                adapter.to_tensor(zeros[name], first_dtype),
             )
         steps = training.train(
             heads,
             training.squared_error,
             getattr(training, rule),
             [
-                [adapter.to_tensor(array, "float32") for array in batch]
+                [
+                    adapter.to_tensor(array, first_dtype)
+                    for array in batch
+                ]
                 for batch in batches(sizes)
             ],
             LR,

@@ -57,16 +57,16 @@ def test_zeros_have_a_start(start, page, tensor, array, scale):
 
 @pytest.mark.parametrize("quantizer", ["lsq", "pact"])
 def test_a_zero_row_and_a_batch_of_zeros(
-    start, page, tensor, array, numbers, quantizer
+    start, page, tensor, array, first_dtype, quantizer
 ):
     options = dict(weight_quantizer="lsq", input_quantizer=quantizer)
     sizes = dict(in_features=3, out_features=2)
     layer = start("QATLinear", sizes | options)
     weight = np.float32([[0, 0, 0], [1, 2, 3]])
     set_mode = page("prepare").set_mode
-    dtype = numbers(layer)["weight"].dtype.name
-    page("prepare").set_arrays(layer, weight=tensor(weight, dtype))
-    zeros = tensor(np.zeros((4, 3)), dtype)
+    weight = tensor(weight, first_dtype)
+    page("prepare").set_arrays(layer, weight=weight)
+    zeros = tensor(np.zeros((4, 3)), first_dtype)
     set_mode(layer, "observe")(zeros)
     y = array(set_mode(layer, "frozen")(zeros))
     whole = page("convert").convert(layer)
