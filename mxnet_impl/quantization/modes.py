@@ -109,7 +109,7 @@ if __name__ == "__main__":
 
 
 # region what differs here
-# mxnet 1.9.1: state is a parameter that is not differentiable; until
+# alignment: state is a parameter that is not differentiable; until
 # initialize it has no number, but knows its first one
 # mxnet 1.9.1: training is what autograd.record says: outside of it, and
 # under record(train_mode=False), no range moves in mode "quantize"

@@ -399,3 +399,8 @@ def test_make_passes_the_words_on():
     )
     assert 'compare compare "mlp" "jax,tf"' in done.stdout
     assert ".venv/jax/bin/python -m pytest" in done.stdout
+
+
+def test_pages_that_differ_much_say_why():
+    """As make alignment prints it."""
+    assert complaints(compare.measure()) == []

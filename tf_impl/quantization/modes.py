@@ -114,7 +114,7 @@ if __name__ == "__main__":
 
 
 # region what differs here
-# tensorflow 2.21.0: a graph that is there, as that of predict, has to
-# follow set_mode: the mode is a variable, and tf.cond asks it
+# alignment: a graph that is there, as that of predict, has to follow
+# set_mode: the mode is a variable, and tf.cond asks it
 # keras 3.15.1: predict and evaluate say training=False to all layers
 # endregion
