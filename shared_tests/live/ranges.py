@@ -134,8 +134,9 @@ def narrow_sums(request):
         step = (x_scale * w_scale).detach()
         b = torch.zeros_like(step) if bias is None else bias.detach()
         most = (y.detach() - b).abs() / step + b.abs() / step
-        # so that no rounding on the way to 2^31 is on the other side
-        wraps = most >= 2.0**31 * (1 - 2.0**-12)
+        # so that no rounding on the way to 2^31 is on the other
+        # side; of an infinite bias, most is NaN
+        wraps = ~(most < 2.0**31 * (1 - 2.0**-12))
         nothing = torch.zeros_like(y)
         return y + torch.where(wraps, nothing + torch.nan, nothing)
 

@@ -535,6 +535,17 @@ def test_a_sum_beyond_int32_is_no_news_of_jax(framework):
     ]
 
 
+@pytest.mark.parametrize("framework", ["jax", "tf"])
+def test_an_infinite_bias_is_beyond_int32_too(framework):
+    case, right = qat_case(bias=np.inf)
+    nan = {n: v.copy() for n, v in right.items()}
+    nan["out.y"][:, 1] = np.nan
+    assert answered(case, **{framework: right}) == []
+    found = [(framework, "out.y", "nan for inf")]
+    found = [] if framework == "jax" else found
+    assert answered(case, **{framework: nan}) == found
+
+
 @pytest.mark.parametrize("array", ["out.y", "grad.x", "grad.weight"])
 def test_any_other_nan_of_a_qat_layer_is_news(array):
     case, right = qat_case(bias=0.5)
