@@ -34,7 +34,7 @@ def serializable(cls):
 
     new.__signature__ = inspect.signature(cls.__init__)
     cls.__new__ = new
-    cls.build = build
+    cls.build = lambda self, input_shape=None: None  # it is made
     cls.compute_output_shape = compute_output_shape
     cls.compute_output_spec = keras.Operation.compute_output_spec
     cls.get_config = get_config
@@ -57,10 +57,6 @@ def without_numbers(value):
     return getattr(value, "item", lambda: value)()  # from NumPy
 
 
-def build(self, input_shape=None):
-    pass
-
-
 def compute_output_shape(self, input_shape):
     x = keras.KerasTensor(input_shape, self.variable_dtype)
     return self.compute_output_spec(x).shape
@@ -69,7 +65,7 @@ def compute_output_shape(self, input_shape):
 def get_config(self):
     from tf_impl.parameters import named_parameters
     from tf_impl.quantization.int8_linear import Int8Linear
-    from tf_impl.quantization.places import find
+    from tf_impl.quantization.places import find, together
     from tf_impl.quantization.qat_linear import QATLinear
 
     args, kwargs = vars(self)["__made_with__"]
@@ -82,11 +78,9 @@ def get_config(self):
     replaced.pop("", None)
     made["frozen"] = [n for n, p in named.items() if not p.trainable]
     # under its other names a layer is written as its first one
-    first = {id(p): n for n, p in reversed(replaced.items())}
-    again = {n: first[id(p)] for n, p in replaced.items()}
-    made["replaced"] = replaced | {
-        n: name for n, name in again.items() if name != n
-    }
+    for (first, *others), _ in together(replaced):
+        replaced |= dict.fromkeys(others, first)
+    made["replaced"] = replaced
     serialize = keras.saving.serialize_keras_object
     config = {n: serialize(value) for n, value in made.items()}
     return config | keras.layers.Layer.get_config(self)
@@ -101,8 +95,7 @@ def from_config(cls, config):
     frozen, replaced = made.pop("frozen"), made.pop("replaced")
     layer = cls(**made)
     for name, new in replaced.items():
-        new = replaced[new] if isinstance(new, str) else new
-        layer = replace(layer, name, new)
+        layer = replace(layer, name, replaced.get(new, new))
     for name in frozen:
         freeze(layer, name)
     return layer
