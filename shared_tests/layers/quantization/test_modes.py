@@ -612,18 +612,24 @@ def test_a_second_run_is_no_batch(
     once, ways = AGAIN[framework]()
     x = tensor(draw(*MODELS[name][2], scale=3, seed=1))
     wanted = ready(name, mode)
-    before = ranges(wanted)
-    once(wanted, x)
-    assert (ranges(wanted) != before) == (mode != "frozen")
+    moved = [ranges(wanted)]
+    for _ in range(2):
+        once(wanted, x)
+        moved.append(ranges(wanted))
+    assert (moved[0] != moved[1]) == (mode != "frozen")
     for way, run in ways.items():
         model = ready(name, mode)
         run(model, x)
-        assert same_ranges(ranges(model), ranges(wanted)), way
+        far = [distance(ranges(model), state) for state in moved]
+        if mode == "frozen":
+            assert far[0] == 0, way
+        else:  # compiled by XLA, a * b + c is rounded once
+            assert far[0] > 0 and far[1] < far[0] / 2, way
+            assert far[1] < far[2] / 2, way
 
 
-def same_ranges(a, b):
-    """Compiled by XLA, a * b + c is rounded once."""
-    return all(np.allclose(x, y, rtol=1e-5) for x, y in zip(a, b))
+def distance(a, b):
+    return sum(np.abs(np.subtract(x, y)).sum() for x, y in zip(a, b))
 
 
 def torch_looks(model, x):
