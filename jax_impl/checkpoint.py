@@ -26,7 +26,7 @@ from flax import nnx
 from flax.serialization import msgpack_restore, msgpack_serialize
 
 from jax_impl.linear import Linear
-from jax_impl.quantization.modes import complete, mode_at, places
+from jax_impl.quantization.modes import complete, mode_at, saved_modes
 
 # endregion
 
@@ -36,7 +36,7 @@ def save(layer, path):
     path = pathlib.Path(path).resolve()
     flat = nnx.to_flat_state(nnx.state(layer))
     state = {".".join(map(str, at)): v[...] for at, v in flat}
-    state |= places(layer)
+    state |= saved_modes(layer)
     part = path.with_name(f".part.{path.name}")
     try:
         part.write_bytes(msgpack_serialize(state))
@@ -58,8 +58,8 @@ def load(layer, path):
             raise ValueError(text) from error
     flat = nnx.to_flat_state(nnx.state(layer))
     own = {".".join(map(str, at)): v for at, v in flat}
-    check_same(path, describe(own | places(layer)), got)
-    for name in places(layer):
+    check_same(path, describe(own | saved_modes(layer)), got)
+    for name in saved_modes(layer):
         own[name].set_metadata(word=mode_at(state[name]))
         state[name] = jnp.zeros(0)
     for name, variable in own.items():

@@ -44,7 +44,7 @@ def put_mode(layer, mode: str):
     layer.state.kept.set_metadata(word=MODES[place_of(mode)])
 
 
-def places(layer):
+def saved_modes(layer):
     """{name: place} of the modes inside, as a saved state has them."""
     flat = nnx.to_flat_state(nnx.state(layer))
     named = {".".join(map(str, at)): v for at, v in flat}
@@ -54,8 +54,8 @@ def places(layer):
 
 def complete(saved, layer):
     """saved, with the modes of layer where it is from before."""
-    saved = places(layer) | saved
-    for name in places(layer):
+    saved = saved_modes(layer) | saved
+    for name in saved_modes(layer):
         mode_at(saved[name])
     return saved
 

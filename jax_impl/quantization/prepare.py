@@ -32,12 +32,6 @@ from jax_impl.quantization.qat_linear import QATLinear
 
 
 # region function
-def set_arrays(layer, **arrays):
-    for name, array in arrays.items():
-        if array is not None:
-            getattr(layer, name)[...] = array[...]
-
-
 def to_qat(layer, options):
     shape = layer.weight.shape[::-1]
     options = dict(rngs=nnx.Rngs(0)) | options

@@ -101,8 +101,8 @@ def fake_quantize(
     narrow_range: bool = False,
 ):
     qmin, qmax = code_range(bits, signed, narrow_range)
-    every = expand("fake_quantize", x, scale, zero_point, axis)
-    return cast_like(FakeQuantizeRule(qmin, qmax)(*every), x)
+    inputs = expand("fake_quantize", x, scale, zero_point, axis)
+    return cast_like(FakeQuantizeRule(qmin, qmax)(*inputs), x)
 
 
 # endregion

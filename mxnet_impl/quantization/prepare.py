@@ -19,7 +19,7 @@ Ref:    Jacob et al. 2018, CVPR, 3 (alg. 1)
 # region imports
 import fnmatch
 
-from mxnet import gluon, np
+from mxnet import np
 
 from mxnet_impl.linear import Linear
 from mxnet_impl.quantization.attached import check_attached, share
@@ -31,14 +31,6 @@ from mxnet_impl.quantization.qat_linear import QATLinear
 
 
 # region function
-def set_arrays(layer, **arrays):
-    for name, array in arrays.items():
-        if isinstance(array, gluon.Parameter):
-            array = array.data()
-        if array is not None:
-            getattr(layer, name).data()[()] = array
-
-
 def to_qat(layer, options):
     shape = layer.weight.shape[::-1]
     new = QATLinear(*shape, layer.bias is not None, **options)

@@ -99,8 +99,8 @@ def fake_quantize(
     narrow_range: bool = False,
 ):
     qmin, qmax = code_range(bits, signed, narrow_range)
-    every = expand("fake_quantize", x, scale, zero_point, axis)
-    return cast_like(apply(FakeQuantizeRule, *every, qmin, qmax), x)
+    inputs = expand("fake_quantize", x, scale, zero_point, axis)
+    return cast_like(apply(FakeQuantizeRule, *inputs, qmin, qmax), x)
 
 
 # endregion

@@ -45,7 +45,7 @@ def put_mode(layer, mode: str):
     layer.state.place = place_of(mode)
 
 
-def places(layer):
+def saved_modes(layer):
     """{name: place} of the modes inside, as a saved state has them."""
     state = layer.state_dict()
     return {n: a for n, a in state.items() if n.endswith(KEPT)}
@@ -53,8 +53,8 @@ def places(layer):
 
 def complete(saved, layer):
     """saved, with the modes of layer where it is from before."""
-    saved = places(layer) | saved
-    for name in places(layer):
+    saved = saved_modes(layer) | saved
+    for name in saved_modes(layer):
         mode_at(saved[name])
     return saved
 

@@ -31,13 +31,6 @@ from pytorch_impl.quantization.qat_linear import QATLinear
 
 
 # region function
-def set_arrays(layer, **arrays):
-    for name, array in arrays.items():
-        if array is not None:
-            with torch.no_grad():
-                getattr(layer, name).copy_(array)
-
-
 def to_qat(layer, options):
     shape = layer.weight.shape[::-1]
     new = QATLinear(*shape, layer.bias is not None, **options)

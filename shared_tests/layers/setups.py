@@ -44,3 +44,21 @@ SETUPS = [
 NAMES = [f"{name}-{i}" for i, (name, _, _) in enumerate(SETUPS)]
 # what prepare changes, and convert after it
 PREPARED = [s for s in SETUPS if s[0] in ("MLP", SETUPS[-1][0])]
+
+
+def assign(param, array):
+    """Numbers into a parameter of whatever framework."""
+    home = type(param).__module__.split(".")[0]
+    if home == "torch":
+        param.data.copy_(array)
+    elif home in ("flax", "jax_impl"):
+        param[...] = array
+    elif home == "mxnet":
+        param.data()[()] = array
+    else:
+        param.assign(array)
+
+
+def set_arrays(layer, **arrays):
+    for name, array in arrays.items():
+        assign(getattr(layer, name), array)

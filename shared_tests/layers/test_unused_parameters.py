@@ -9,6 +9,8 @@ import importlib
 import numpy as np
 import pytest
 
+from shared_tests.layers.setups import assign
+
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
 SIZES = {4: "a", 2: "b", 1: None}
@@ -74,7 +76,6 @@ def trained(
         zeros = {n: 0 * p for n, p in numbers(heads).items()}
         for name, param in parameters.named_parameters(heads).items():
             assign(
-                framework,
                 param,
                 adapter.to_tensor(zeros[name], first_dtype),
             )
@@ -97,17 +98,6 @@ def trained(
         return kept
 
     return trained
-
-
-def assign(framework, param, value):
-    if framework == "pytorch":
-        param.data.copy_(value)
-    elif framework == "jax":
-        param[...] = value
-    elif framework == "tf":
-        param.assign(value)
-    else:
-        param.set_data(value)
 
 
 def by_hand(rule, sizes):

@@ -100,8 +100,8 @@ def fake_quantize(
     narrow_range: bool = False,
 ):
     qmin, qmax = code_range(bits, signed, narrow_range)
-    every = expand("fake_quantize", x, scale, zero_point, axis)
-    return cast_like(fake_quantize_rule(*every, qmin, qmax), x)
+    inputs = expand("fake_quantize", x, scale, zero_point, axis)
+    return cast_like(fake_quantize_rule(*inputs, qmin, qmax), x)
 
 
 # endregion

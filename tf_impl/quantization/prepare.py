@@ -31,12 +31,6 @@ from tf_impl.quantization.qat_linear import QATLinear
 
 
 # region function
-def set_arrays(layer, **arrays):
-    for name, array in arrays.items():
-        if array is not None:
-            getattr(layer, name).assign(array)
-
-
 def to_qat(layer, options):
     shape = layer.weight.shape[::-1]
     options = dict(autocast=layer.autocast, name=layer.name) | options

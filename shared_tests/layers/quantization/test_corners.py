@@ -4,6 +4,8 @@ sums of whole numbers do not wrap."""
 import numpy as np
 import pytest
 
+from shared_tests.layers.setups import set_arrays
+
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
 
@@ -65,7 +67,7 @@ def test_a_zero_row_and_a_batch_of_zeros(
     weight = np.float32([[0, 0, 0], [1, 2, 3]])
     set_mode = page("prepare").set_mode
     weight = tensor(weight, first_dtype)
-    page("prepare").set_arrays(layer, weight=weight)
+    set_arrays(layer, weight=weight)
     zeros = tensor(np.zeros((4, 3)), first_dtype)
     set_mode(layer, "observe")(zeros)
     y = array(set_mode(layer, "frozen")(zeros))

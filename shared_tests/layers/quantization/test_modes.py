@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from shared_tests.cases import CLASSIFIER
+from shared_tests.layers.setups import set_arrays
 
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
@@ -153,7 +154,7 @@ def test_what_moves_of_the_weights(
     model = ready("QATLinear", mode)
     before = ranges(model)
     weight = tensor(2 * array(model.weight))
-    page("prepare").set_arrays(model, weight=weight)
+    set_arrays(model, weight=weight)
     call(model, draw(4, 7), training)
     assert (ranges(model)[1] != before[1]) == moves
 
@@ -198,7 +199,7 @@ def test_set_mode_looks_at_the_weights_in_evaluation(
     model = ready("QATLinear", "quantize")
     call(model, draw(4, 7), False)
     weight = array(model.weight)
-    page("prepare").set_arrays(model, weight=tensor(2 * weight))
+    set_arrays(model, weight=tensor(2 * weight))
     page("prepare").set_mode(model, "frozen")
     ends = ranges(model)[1]
     assert np.array_equal(ends[1], 2 * weight.max(axis=1))

@@ -16,6 +16,7 @@ from shared_tests.layers.quantization.formulas import (
     bounds,
     define,
 )
+from shared_tests.layers.setups import set_arrays
 
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
@@ -243,7 +244,7 @@ def test_prepared_is_converted_linear(
     page, made, tensor, array, called, compiled, seeds
 ):
     """1,000 seeds: codes, sums and values, as NumPy's and each other's."""
-    prepare, convert = page("prepare"), page("convert").convert
+    convert = page("convert").convert
     layers = [
         made("qat_linear", "QATLinear", 37, 11, **options)
         for options in OPTIONS
@@ -252,7 +253,7 @@ def test_prepared_is_converted_linear(
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         layer = layers[seed % len(layers)]
-        prepare.set_arrays(
+        set_arrays(
             layer,
             weight=tensor(
                 draw(rng, 11, 37, scale=rng.uniform(0.01, 9))
@@ -344,7 +345,7 @@ def test_convert_looks_at_the_weights_once_more(
     layer = made("qat_linear", "QATLinear", 3, 2)
     prepare.set_mode(layer, "observe")(tensor(X))
     prepare.set_mode(layer, "quantize")
-    prepare.set_arrays(layer, weight=tensor(3 * array(layer.weight)))
+    set_arrays(layer, weight=tensor(3 * array(layer.weight)))
     peak = np.abs(array(layer.weight)).max(axis=1) * np.float32(1 / 127)
     scale = array(layer.input_quantizer.qparams()[0])
     assert np.array_equal(array(convert(layer).out_scale), scale * peak)
@@ -368,7 +369,7 @@ def test_prepared_is_converted_attention(
         layer = layers[seed % len(layers)]
         parts = dict(qkv=layer.qkv, out=layer.out)
         for part, rows in zip(parts.values(), (36, 12)):
-            prepare.set_arrays(
+            set_arrays(
                 part,
                 weight=tensor(draw(rng, rows, 12)),
                 bias=tensor(draw(rng, rows, scale=0.1)),
@@ -412,7 +413,7 @@ def test_sums_beyond_2_24(page, made, tensor, array):
         rng.uniform(0.7, 1, (rows, 3000)).astype(np.float32)
         for rows in (3, 5)
     )
-    prepare.set_arrays(layer, weight=tensor(weight))
+    set_arrays(layer, weight=tensor(weight))
     prepare.set_mode(layer, "observe")
     layer(tensor(x))
     prepare.set_mode(layer, "frozen")
@@ -510,11 +511,11 @@ def test_a_frozen_weight_keeps_its_grid(
 
     prepare.set_mode(layer, "quantize")
     run_as(layer, tensor(weight), training=True)
-    prepare.set_arrays(layer, weight=tensor(weight))
+    set_arrays(layer, weight=tensor(weight))
     prepare.set_mode(layer, "frozen")
     peak = np.abs(weight).max(axis=1) * np.float32(1 / 127)
     assert np.array_equal(scale(), peak)
-    prepare.set_arrays(layer, weight=tensor(2 * weight))
+    set_arrays(layer, weight=tensor(2 * weight))
     layer(tensor(weight))
     assert np.array_equal(scale(), peak)
 
@@ -651,7 +652,7 @@ def test_models_that_do_not_fit(page, start, made, tensor):
     prepare.set_mode(layer, "observe")
     layer(tensor(X))
     bias = tensor(np.float32([0.0, 1e9]))
-    prepare.set_arrays(layer, bias=bias)
+    set_arrays(layer, bias=bias)
     with pytest.raises(
         ValueError, match=r"bias expected .*2\^30 steps"
     ):
@@ -669,8 +670,8 @@ def test_a_converted_layer_has_numbers_of_its_own(
     whole = convert(layer)
     before = array(whole(tensor(X)))
     step = array(layer.input_quantizer.step)
-    prepare.set_arrays(layer.input_quantizer, step=tensor(2 * step))
-    prepare.set_arrays(layer, weight=tensor(-array(layer.weight)))
+    set_arrays(layer.input_quantizer, step=tensor(2 * step))
+    set_arrays(layer, weight=tensor(-array(layer.weight)))
     assert np.array_equal(array(whole(tensor(X))), before)
 
 

@@ -9,6 +9,8 @@ import itertools
 import numpy as np
 import pytest
 
+from shared_tests.layers.setups import set_arrays
+
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
 # 255 codes of x above its zero point, times 127, times so many inputs
@@ -35,7 +37,7 @@ def settled(page, start, real):
         if bias is not None:
             arrays |= dict(bias=real(bias))
         prepare = page("prepare")
-        prepare.set_arrays(layer, **arrays)
+        set_arrays(layer, **arrays)
         prepare.set_mode(layer, "observe")(real(seen))
         return prepare.set_mode(layer, "frozen")
 
@@ -75,7 +77,7 @@ def test_an_error_names_the_layer_and_changes_nothing(
     model = prepare.prepare(start("MLP", sizes), {"*": {}})
     for layer in (model.layer1, model.layer2):
         shape = tuple(layer.weight.shape)
-        prepare.set_arrays(layer, weight=real(np.ones(shape)))
+        set_arrays(layer, weight=real(np.ones(shape)))
     prepare.set_mode(model, "observe")(real(np.ones((2, 3))))
     with pytest.raises(ValueError, match=r"^layer2: sums expected"):
         page("convert").convert(model)
