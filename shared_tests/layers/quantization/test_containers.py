@@ -251,11 +251,13 @@ def test_parameters_of_every_container(parameters, page, holders, y_of):
 @pytest.mark.parametrize("many", [[], (), {}])
 def test_a_bare_container(framework, start, page, x, many):
     """Without a model around it; a tuple comes back anew."""
-    if framework == "pytorch":
-        return  # lists are no modules, and hold none for PyTorch
     layer = start("Linear", dict(in_features=3, out_features=2))
     held = {"a": layer} if many == {} else type(many)([layer])
     prepare = page("prepare")
+    if framework == "pytorch":  # lists are no modules, and hold none
+        with pytest.raises(ValueError, match="fits a Linear, got"):
+            prepare.prepare([held, "no layer"], {"*": {}})
+        return
     QAT = page("qat_linear").QATLinear
     new = prepare.prepare([held, "no layer"], {"*": {}})[0]
     assert (new is held) == (many != ())

@@ -122,10 +122,14 @@ def test_a_layer_under_a_policy(
     framework, package, adapter, half, start, options
 ):
     """torch.autocast, mixed_float16 and mixed_bfloat16 of Keras: the
-    weights and ranges stay in float32, and so are the codes."""
-    if framework not in ("pytorch", "tf"):
-        return
+    weights and ranges stay in float32, and so are the codes. The others
+    have no policy, and refuse x."""
     config = QAT | options
+    if framework not in ("pytorch", "tf"):
+        layer = package.set_mode(start("QATLinear", config), "observe")
+        with pytest.raises(TypeError, match=f"got {half}"):
+            layer(adapter.to_tensor(X, half))
+        return
     if framework == "tf":
         config = config | dict(dtype=f"mixed_{half}")
     layer = start("QATLinear", config)
