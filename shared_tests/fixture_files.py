@@ -27,7 +27,7 @@ from shared_tests.verdict import sigma_error
 
 HERE = pathlib.Path(__file__).resolve().parent
 FIXTURES = HERE / "fixtures"
-MAKERS = ("budget.py", "make_fixtures.py")
+MAKERS = ("roundoff/budget.py", "make_fixtures.py")
 SCHEMA = 1
 PARTS = {"makers": dict, "cases": dict, "seed": int, "versions": dict}
 LOW = ("bfloat16", "float16")

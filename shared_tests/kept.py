@@ -26,13 +26,18 @@ from shared_tests.machine import processor, settings
 def imported(path):
     """Files of this repo that one imports by name, __init__ and all."""
     found = set()
+    package = path.parent.relative_to(ROOT).parts
     for node in ast.walk(ast.parse(path.read_text())):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            names = [node.module]
-            names += [f"{node.module}.{a.name}" for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = ".".join(filter(None, (*package, node.module)))
+            module = module if node.level else node.module
+            names = [
+                module,
+                *(f"{module}.{a.name}" for a in node.names),
+            ]
         for name in names:
             parts = name.split(".")
             if not (ROOT / parts[0]).is_dir():

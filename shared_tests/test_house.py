@@ -10,7 +10,10 @@ from shared_tests.files import ROOT
 ENVIRONMENTS = ("tools",)
 
 HERE = ROOT / "shared_tests"
-WINGS = {path.parent.name for path in HERE.glob("*/__init__.py")}
+BELOW = "roundoff"  # a package of its own: others can install it
+WINGS = {path.parent.name for path in HERE.glob("*/__init__.py")} - {
+    BELOW
+}
 BESIDE = {"trials": {"live", "side_by_side"}}  # wings it may import
 
 
@@ -61,6 +64,20 @@ def test_the_spine_imports_no_wing():
 def test_a_wing_imports_the_spine(wing):
     for path in code(wing):
         assert wings_of(path) <= {wing} | BESIDE.get(wing, set())
+
+
+def test_the_package_imports_nothing_of_this_repo():
+    """By relative names, so that it runs under another name too."""
+    ours = {p.name for p in ROOT.iterdir() if p.is_dir()}
+    for path in code(BELOW):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level < 2, path
+                names = [node.module] if not node.level else []
+            assert not {n.split(".")[0] for n in names} & ours, path
 
 
 def test_no_test_file_is_imported():

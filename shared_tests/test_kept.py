@@ -127,6 +127,7 @@ def test_a_fresh_run_takes_nothing(saved):
         ("jax_impl/adapter.py", {PERCEPTRON, CENTERED}),
         ("jax_impl/__init__.py", {PERCEPTRON, CENTERED}),
         ("shared_tests/verdict.py", {PERCEPTRON, CENTERED}),
+        ("shared_tests/roundoff/verdict.py", {PERCEPTRON, CENTERED}),
         ("shared_tests/run.py", {PERCEPTRON, CENTERED}),
         ("shared_tests/report.py", set()),
     ],

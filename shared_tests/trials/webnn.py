@@ -19,9 +19,9 @@ import json
 import math
 
 from pytorch_impl import adapter
-from shared_tests.budget import RoundingNoise, aten, reduced
 from shared_tests.cases import CASES
 from shared_tests.fixture_files import read_fixture, read_manifest
+from shared_tests.roundoff.budget import RoundingNoise, aten, reduced
 from shared_tests.run import group
 
 EACH = {aten.exp: 32, aten.log: 32, aten.sin: 32, aten.cos: 32}

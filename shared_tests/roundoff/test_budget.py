@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from shared_tests import budget
-from shared_tests.budget import RoundingNoise, estimate
-from shared_tests.verdict import FACTOR, UNIT_ROUNDOFF, judge
+from shared_tests.roundoff import budget
+from shared_tests.roundoff.budget import RoundingNoise, estimate
+from shared_tests.roundoff.verdict import FACTOR, UNIT_ROUNDOFF, judge
 
 ENVIRONMENTS = ("pytorch",)
 

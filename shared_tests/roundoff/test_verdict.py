@@ -6,7 +6,7 @@ import pytest
 from shared_tests import run
 from shared_tests.cases import CASES
 from shared_tests.fixture_files import read_fixture, read_manifest
-from shared_tests.verdict import TINY, UNIT_ROUNDOFF, judge
+from shared_tests.roundoff.verdict import TINY, UNIT_ROUNDOFF, judge
 
 ENVIRONMENTS = ("tools",)
 
