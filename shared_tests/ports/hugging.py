@@ -39,6 +39,8 @@ def spread(module, seed, factor):
 
     with torch.no_grad():
         for parameter in module.parameters():
+            if not parameter.requires_grad:  # a table of positions
+                continue
             first = parameter.flatten()[:1]
             if parameter.numel() > 1 and (parameter == first).all():
                 parameter.add_(normal(parameter))
@@ -51,10 +53,9 @@ def spread(module, seed, factor):
                 buffer.mul_(1 + normal(buffer).abs())
 
 
-def configuration(name):
+def configuration(family):
     import transformers
 
-    family = FAMILIES[name]
     config = getattr(transformers, family.config)(**family.options)
     config._attn_implementation = "eager"
     config.output_hidden_states = True
@@ -65,13 +66,16 @@ def configuration(name):
 
 def build(name, seed, factor=1.0, batch=2):
     """A family's PyTorch model in float32, and its inputs (NumPy)."""
+    return build_family(FAMILIES[name], seed, factor, batch)
+
+
+def build_family(family, seed, factor, batch=2):
     import torch
     import transformers
 
-    family = FAMILIES[name]
     torch.manual_seed(seed)
     kind = getattr(transformers, family.model)
-    model = kind(configuration(name)).eval().float()
+    model = kind(configuration(family)).eval().float()
     spread(model, seed, factor)
     model.tie_weights()
     return model, family.inputs(np.random.default_rng(seed), batch)

@@ -3,32 +3,38 @@
 python -m shared_tests.ports.make_ports [--names bert,gpt2] [--fresh]
 
 A name is one of a part ("bert": in every part that has it) or a part
-("faults"). Each item, a family or a model, is run by a worker in
-.venv/ports; one that crashes or hangs loses that item only. Its rows are
-kept in build/ports/rows/ with the digest of the code that made them, so
-that a run that was interrupted goes on. results.json and docs/ports.md
+("faults"). The items of a part, families or models, are run by a worker
+in .venv/ports; where one crashes or hangs it alone is lost, and another
+worker goes on. Rows are kept in build/ports/rows/ with the digest of the
+code that made them, so that a run that was interrupted goes on, and only
+what changed runs again. results.json and the tables of the pages
 are written anew from all rows after each part.
 """
 
 import argparse
 import importlib
 import json
+import subprocess
 from datetime import date
 from typing import NamedTuple
 
 from rich.progress import Progress
 
-from shared_tests import environments, files
+from shared_tests import environments, files, kept, machine
 from shared_tests.files import ROOT
-from shared_tests.machine import machine
 from shared_tests.ports import report
-from shared_tests.processes import Child, Ended, Silent, module
+from shared_tests.processes import Child, Ended, Silent, finish, module
 
+HERE = ROOT / "shared_tests" / "ports"
 FOLDER = ROOT / "build" / "ports"
 RESULTS = FOLDER / "results.json"
 SECONDS = 1200  # for one item; nothing here takes half of that
 OLD_KERAS = {"TF_USE_LEGACY_KERAS": "1"}  # transformers' TF models
 NEW_KERAS = {"KERAS_BACKEND": "jax", "TF_USE_LEGACY_KERAS": "0"}
+LIBRARIES = (
+    *("transformers", "torch", "torchvision", "flax", "jax", "optax"),
+    *("tensorflow", "tf_keras", "keras", "keras_hub", "numpy"),
+)
 
 
 class Part(NamedTuple):
@@ -38,7 +44,15 @@ class Part(NamedTuple):
 
 PARTS = {
     "families": Part("pairs", OLD_KERAS),
+    "deviations": Part("deviations", OLD_KERAS),
     "faults": Part("faults", OLD_KERAS),
+    "models": Part("models", OLD_KERAS),
+    "tutorial": Part("tutorial", OLD_KERAS),
+    "gradients": Part("gradients", OLD_KERAS),
+    "layers": Part("layers", NEW_KERAS),
+    "optimizers": Part("optimizers", NEW_KERAS),
+    "keras-hub": Part("hub", NEW_KERAS),
+    "alarms": Part("alarms", OLD_KERAS),
 }
 
 
@@ -52,52 +66,42 @@ def chosen(words):
 
     Raises: ValueError for a word that no part knows
     """
-    every = [(p, name) for p in PARTS for name in names_of(p)]
+    every = [(part, name) for part in PARTS for name in names_of(part)]
     unknown = set(words) - {word for item in every for word in item}
     if unknown:
         raise ValueError(
-            "make ports: NAMES expected parts"
-            f" ({', '.join(PARTS)}) or names of theirs, got"
-            f" {', '.join(sorted(unknown))}"
+            f"make ports: NAMES expected parts ({', '.join(PARTS)}) or"
+            f" names of theirs, got {', '.join(sorted(unknown))}"
         )
     return [item for item in every if not words or {*item} & {*words}]
 
 
-def digest():
-    """Of the code that makes rows: the bed without its report."""
-    here = ROOT / "shared_tests"
-    paths = [*here.glob("ports/*.py"), *here.glob("roundoff/*.py")]
-    paths += [here / "ports" / "requirements.txt"]
-    paths += (ROOT / "docs" / "ports").glob("*.py")
-    return files.sha256(
-        b"".join(
-            path.read_bytes()
-            for path in sorted(paths)
-            if not path.name.startswith(("test_", "report", "make_"))
-        )
-    )
+def digest(part):
+    """Of the code that makes a part's rows, and of the versions."""
+    paths = kept.closure(HERE / f"{PARTS[part].module}.py")
+    paths |= {*(HERE.parent / "roundoff").glob("[!t]*.py")}
+    paths |= {HERE / "requirements.txt", HERE / "worker.py"}
+    return files.sha256(b"".join(p.read_bytes() for p in sorted(paths)))
 
 
 def path_of(part, name):
     return FOLDER / "rows" / part / f"{name}.json"
 
 
-def kept(part, name, code):
-    """What an earlier run of the same code found, or None."""
+def rows_of(part, name):
+    """What was found of an item, or None."""
     path = path_of(part, name)
-    if not path.exists():
-        return None
-    found = json.loads(path.read_text())
-    return found if found["digest"] == code else None
+    return json.loads(path.read_text()) if path.exists() else None
 
 
 def answers_of(part, names):
-    """Each name with its worker's answer; a dead worker gets a heir."""
+    """Each name with its worker's answer; an heir goes on for a dead one."""
     todo = list(names)
     while todo:
         words = [w for n in todo for w in (PARTS[part].module, n)]
         command = module("ports", "shared_tests.ports.worker", *words)
         log = FOLDER / f"{part}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
         with Child(command, env=PARTS[part].settings, log=log) as child:
             alive = True
             while todo and alive:
@@ -109,56 +113,80 @@ def answers_of(part, names):
                 yield todo.pop(0), found
 
 
-def run_all(items, code, fresh=False):
-    """Run what is not kept, part by part."""
+def run_part(part, names, fresh, advance):
+    """Run what is not kept; each item is written when it ends."""
+    code = digest(part)
+    todo = []
+    for name in names:
+        found = rows_of(part, name)
+        if fresh or not found or found["digest"] != code:
+            todo.append(name)
+    advance(len(names) - len(todo))
+    for name, found in answers_of(part, todo):
+        today = date.today().isoformat()
+        about = dict(part=part, name=name, digest=code, date=today)
+        text = json.dumps(about | found, indent=1)
+        files.write(path_of(part, name), text)
+        advance(1)
+
+
+def run_all(items, fresh=False):
+    parts = {part: [] for part, _ in items}
+    for part, name in items:
+        parts[part].append(name)
     with Progress() as progress:
-        for part in dict.fromkeys(p for p, _ in items):
-            names = [n for p, n in items if p == part]
-            todo = [
-                n for n in names if fresh or not kept(part, n, code)
-            ]
+        for part, names in parts.items():
             task = progress.add_task(part, total=len(names))
-            progress.advance(task, len(names) - len(todo))
-            for name, found in answers_of(part, todo):
-                about = dict(
-                    part=part,
-                    name=name,
-                    digest=code,
-                    date=date.today().isoformat(),
-                )
-                text = json.dumps(about | found, indent=1)
-                files.write(path_of(part, name), text)
-                progress.advance(task)
+            run_part(
+                *(part, names, fresh),
+                lambda n, task=task: progress.advance(task, n),
+            )
             write_results()
 
 
+def versions():
+    """{library: version} in .venv/ports."""
+    program = (
+        "import importlib.metadata as m, json, sys;"
+        "print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
+    )
+    python = environments.python_of("ports")
+    command = [python, "-c", program, *LIBRARIES]
+    _, said = finish(command, stdout=subprocess.PIPE)
+    return json.loads(said)
+
+
 def write_results():
-    """results.json, and docs/ports.md from it."""
-    rows = [
-        json.loads(path.read_text())
+    """results.json, and the tables of the pages from it."""
+    items = [
+        found
         for part in PARTS
         for name in names_of(part)
-        if (path := path_of(part, name)).exists()
+        if (found := rows_of(part, name))
     ]
-    results = dict(schema=1, machine=machine(), items=rows)
+    results = dict(
+        schema=1,
+        machine=machine.sentence(machine.machine()),
+        versions=versions(),
+        items=items,
+    )
     files.write(RESULTS, json.dumps(results, indent=1))
-    report.write_page(results)
+    report.write_pages(results)
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(prog="make ports")
     parser.add_argument("--names", default="")
     parser.add_argument("--fresh", action="store_true")
     asked = parser.parse_args()
     wrong = environments.environment_error("ports")
-    if wrong:
-        print(wrong)
-        return 1
     try:
         items = chosen([n for n in asked.names.split(",") if n])
     except ValueError as error:
-        print(error)
+        wrong = wrong or error
+    if wrong:
+        print(wrong)
         return 1
-    run_all(items, digest(), asked.fresh)
+    run_all(items, asked.fresh)
     print(report.summary(json.loads(RESULTS.read_text())))
     return 0

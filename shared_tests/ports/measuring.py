@@ -10,7 +10,7 @@ import re
 
 import numpy as np
 
-from shared_tests.roundoff import budget, verdict
+from shared_tests.roundoff import verdict
 
 RUNS = 16
 U = verdict.UNIT_ROUNDOFF["float32"]
@@ -25,6 +25,8 @@ def double(model):
 def estimate(compute, seed, runs=RUNS):
     """Reference and sigma; attention by its formula, not as one kernel."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    from shared_tests.roundoff import budget
 
     with sdpa_kernel(SDPBackend.MATH):
         return budget.estimate(compute, seed, runs)

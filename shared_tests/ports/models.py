@@ -37,12 +37,12 @@ def tensors(found):
     return flat
 
 
-def cotangents(flat, seed):
+def cotangents_of_shapes(shapes, seed):
     """One for each output, exact in float32."""
     rng = np.random.default_rng(seed + 99)
     return {
-        path: rng.standard_normal(tuple(y.shape)).astype(np.float32)
-        for path, y in flat.items()
+        path: rng.standard_normal(tuple(shape)).astype(np.float32)
+        for path, shape in shapes.items()
     }
 
 
@@ -66,8 +66,9 @@ def results(module, arrays, dtype, seed):
         }
         wanted.update(module.named_parameters())
         flat = tensors(module(**given))
-        upstream = cotangents(flat, seed)
         paths = [p for p, y in flat.items() if y.requires_grad]
+        shapes = {path: flat[path].shape for path in paths}
+        upstream = cotangents_of_shapes(shapes, seed)
         grads = torch.autograd.grad(
             [flat[p] for p in paths],
             list(wanted.values()),
