@@ -6,11 +6,11 @@ own budget. Not one may be outside.
 """
 
 from shared_tests.ports import pairs
-from shared_tests.ports.known import OFF
+from shared_tests.ports.deviations import OFF
 from shared_tests.ports.families import FAMILIES
 
 NAMES = tuple(FAMILIES)
-BATCH = 48
+BATCH = 192
 SEED = 100
 FACTOR = 3.0  # neither of those of the first part
 

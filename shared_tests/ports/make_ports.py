@@ -48,7 +48,6 @@ PARTS = {
     "faults": Part("faults", OLD_KERAS),
     "models": Part("models", OLD_KERAS),
     "tutorial": Part("tutorial", OLD_KERAS),
-    "gradients": Part("gradients", OLD_KERAS),
     "layers": Part("layers", NEW_KERAS),
     "optimizers": Part("optimizers", NEW_KERAS),
     "keras-hub": Part("hub", NEW_KERAS),
@@ -79,7 +78,6 @@ def chosen(words):
 def digest(part):
     """Of the code that makes a part's rows, and of the versions."""
     paths = kept.closure(HERE / f"{PARTS[part].module}.py")
-    paths |= {*(HERE.parent / "roundoff").glob("[!t]*.py")}
     paths |= {HERE / "requirements.txt", HERE / "worker.py"}
     return files.sha256(b"".join(p.read_bytes() for p in sorted(paths)))
 

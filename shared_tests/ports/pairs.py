@@ -1,14 +1,14 @@
 """Part "families": each family's ports against its PyTorch model.
 
 A pair is a family and a port: PyTorch's own float32, Flax, Flax under
-jit (at the first seed), TensorFlow.
+jit (with the large weights), TensorFlow.
 """
 
 from shared_tests.ports import measuring
 from shared_tests.ports.families import FAMILIES
 
 NAMES = tuple(FAMILIES)
-SEEDS = (0, 1)
+SEEDS = (0,)
 FACTORS = (1.0, 6.0)  # weights as drawn, and six times as large
 
 
@@ -83,5 +83,7 @@ def run(name):
         row
         for factor in FACTORS
         for seed in SEEDS
-        for row in rows_of(name, seed, factor, compiled=not seed)
+        for row in rows_of(
+            name, seed, factor, compiled=factor == FACTORS[-1]
+        )
     ]

@@ -102,7 +102,9 @@ def agreement(items):
         head.append(f"rejected by {name}")
         cells.append(rejected(rows, name))
     text = table(head, [cells])
-    return f"{text}\n\nPairs that are off, not counted above: {len(off)}."
+    return (
+        f"{text}\n\nPairs that are off, not counted above: {len(off)}."
+    )
 
 
 def grid(items):
@@ -150,7 +152,11 @@ def long_table(items):
     rows = []
     for (name, port), some in by_pair(items).items():
         array = max(
-            ((f.get("budget", float("inf")), a) for r in some for a, f in r["arrays"].items()),
+            (
+                (f.get("budget", float("inf")), a)
+                for r in some
+                for a, f in r["arrays"].items()
+            ),
         )[1]
         cells = [name, port, len(some), f"{sum(map(elements, some)):,}"]
         cells += [number(max(map(worst, some))), f"`{array}`"]
@@ -170,7 +176,9 @@ def faults_table(items):
         cells = [fault]
         for factor in (1.0, 6.0):
             some = found.get((fault, factor), [])
-            right = sum(first_outside(r) == r["expected"] for _, r in some)
+            right = sum(
+                first_outside(r) == r["expected"] for _, r in some
+            )
             cells.append(f"{right} of {len(some)}")
             cells.append(number(min(ratio_there(r) for _, r in some)))
             seen = rejected([r for _, r in some], "assert_close")
@@ -192,13 +200,17 @@ def ratio_there(row):
 
 def errors_table(items):
     """What did not run, and why."""
-    rows = [[i["name"], "all", i["error"]] for i in items if i.get("error")]
+    rows = [
+        [i["name"], "all", i["error"]] for i in items if i.get("error")
+    ]
     for item in items:
         seen = {}
         for row in item["rows"]:
             if row.get("error"):
                 seen[row["port"]] = row["error"]
-        rows += [[item["name"], port, why] for port, why in seen.items()]
+        rows += [
+            [item["name"], port, why] for port, why in seen.items()
+        ]
     escaped = [[a, b, c.replace("|", "\\|")] for a, b, c in rows]
     return table(["", "port", "error"], escaped) if rows else "None."
 
@@ -228,7 +240,15 @@ def alarms_table(items):
     names = ", ".join(f"{n} {p}" for n, p in off) or "none"
     return table(
         ["pairs", "runs", "comparisons", "alarms", "worst ratio"],
-        [[len(good) + len(off), len(rows), f"{total:,}", names, number(peak)]],
+        [
+            [
+                len(good) + len(off),
+                len(rows),
+                f"{total:,}",
+                names,
+                number(peak),
+            ]
+        ],
     )
 
 

@@ -191,7 +191,9 @@ def nnx_attention(module, x):
         heads, width, decode=False, rngs=rngs()
     )
     three, out = projections(module)
-    for part, values in zip((layer.query, layer.key, layer.value), three):
+    for part, values in zip(
+        (layer.query, layer.key, layer.value), three
+    ):
         put((part.kernel, part.bias), *values)
     put((layer.out.kernel, layer.out.bias), *out)
     return layer(x)
