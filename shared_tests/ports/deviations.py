@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from shared_tests.ports import measuring, pairs
+from shared_tests.ports import measuring, pairs, reproductions
 
 SEED = 0
 
@@ -158,4 +158,8 @@ def row_of(name, factor):
 
 
 def run(name):
-    return [row_of(name, factor) for factor in pairs.FACTORS]
+    said = reproductions.printed(name, reproductions.PAGE.read_text())
+    return [
+        row_of(name, factor) | {"printed": said}
+        for factor in pairs.FACTORS
+    ]

@@ -226,10 +226,11 @@ def repairs_table(items):
                     number(row["factor"]),
                     number(row["as it is"]),
                     number(row["repaired"]),
+                    row["printed"] or DASH,
                 ]
             )
-    head = ["deviation", "weights times", "worst ratio", "repaired"]
-    return table(head, rows)
+    head = ["deviation", "weights times", "as it is", "repaired"]
+    return table([*head, "its lines print"], rows)
 
 
 def alarms_table(items):
