@@ -180,7 +180,8 @@ def faults_table(items):
                 first_outside(r) == r["expected"] for _, r in some
             )
             cells.append(f"{right} of {len(some)}")
-            cells.append(number(min(ratio_there(r) for _, r in some)))
+            there = [ratio_there(r) for _, r in some]
+            cells.append(number(min(there)) if there else DASH)
             seen = rejected([r for _, r in some], "assert_close")
             cells.append(f"{seen} of {len(some)}")
         rows.append(cells)
@@ -287,14 +288,18 @@ BLOCKS = {
 }
 
 
+def opened(text):
+    """Names of the blocks of a page."""
+    return re.findall("<!-- ([a-z -]+) -->\n", text)
+
+
 def replaced(text, results):
     """The page with its tables between <!-- name --> and <!-- /name -->.
 
     Raises: ValueError for a block that is opened and not closed, or that
         nothing fills
     """
-    opened = re.findall("<!-- ([a-z -]+) -->\n", text)
-    for name in opened:
+    for name in opened(text):
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         if name not in BLOCKS or text.count(end) != 1:
             raise ValueError(
