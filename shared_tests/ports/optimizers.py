@@ -7,6 +7,8 @@ it calls by another name or does otherwise is set here, and what cannot
 be set is off.
 """
 
+import contextlib
+
 import numpy as np
 
 from shared_tests.ports import measuring
@@ -111,6 +113,20 @@ def loss(params, x, target, tanh):
     return (difference * difference).mean()
 
 
+@contextlib.contextmanager
+def without_profiler():
+    """torch.optim marks its steps for the profiler by an operation."""
+    from torch.autograd import profiler
+
+    mark = profiler.record_function
+    profiler.record_function = lambda name: contextlib.nullcontext()
+    try:
+        yield
+    finally:
+        profiler.record_function = mark
+
+
+@without_profiler()
 def torch_steps(name, seed, dtype):
     import torch
 
