@@ -72,6 +72,21 @@ def deberta_v2_tf(model, arrays):
     return deberta_tf(model, arrays, "deberta_v2")
 
 
+def esm_tf(model, arrays):
+    import torch
+
+    mask = torch.tensor(arrays["attention_mask"])
+
+    def with_mask(module, given, options):
+        return given, {**options, "attention_mask": mask}
+
+    other = copy.deepcopy(model)
+    other.esm.embeddings.register_forward_pre_hook(
+        with_mask, with_kwargs=True
+    )
+    return other, arrays, lambda: tf("esm", model, arrays)
+
+
 def ctrl_tf(model, arrays):
     other = copy.deepcopy(model)
     width = other.config.n_embd
@@ -111,6 +126,7 @@ REPAIRS = {
     "openai_tf": openai_tf,
     "deberta_tf": deberta_tf,
     "deberta_v2_tf": deberta_v2_tf,
+    "esm_tf": esm_tf,
     "ctrl_tf": ctrl_tf,
     "xglm_flax": xglm_flax,
 }
