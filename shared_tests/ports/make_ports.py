@@ -48,6 +48,7 @@ PARTS = {
     "faults": Part("faults", OLD_KERAS),
     "models": Part("models", OLD_KERAS),
     "tutorial": Part("tutorial", OLD_KERAS),
+    "gradients": Part("gradients", OLD_KERAS),
     "layers": Part("layers", NEW_KERAS),
     "optimizers": Part("optimizers", NEW_KERAS),
     "keras-hub": Part("hub", NEW_KERAS),
