@@ -257,16 +257,23 @@ def alarms_table(items):
 def where_from(results):
     """When, on what, with which versions."""
     dates = sorted({item["date"] for item in results["items"]})
-    codes = {item["digest"] for item in results["items"]}
     seconds = sum(item["seconds"] for item in results["items"])
     span = " to ".join(dict.fromkeys([dates[0], dates[-1]]))
+    libraries = ", ".join(
+        f"{k} {v}" for k, v in results["versions"].items()
+    )
     text = (
         f"Measured {span} on {results['machine']}:"
-        f" {results['versions']}. {len(results['items'])} items,"
+        f" {libraries}. {len(results['items'])} items,"
         f" {seconds / 60:.0f} minutes."
     )
-    if len(codes) > 1:
-        text += f" The rows are from {len(codes)} versions of the code."
+    codes = defaultdict(set)
+    for item in results["items"]:
+        codes[item["part"]].add(item["digest"])
+    mixed = [part for part, some in codes.items() if len(some) > 1]
+    if mixed:
+        names = ", ".join(mixed)
+        text += f" Rows of more than one version of the code: {names}."
     return text
 
 

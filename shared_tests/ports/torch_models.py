@@ -110,14 +110,15 @@ def efficientnet(models):
     return model
 
 
-def segmentation_head(models):
+def segmentation_head():
     """Dilated convolutions, pooling, bilinear interpolation."""
     from torch import nn
+    from torchvision import models
 
     head = models.segmentation.deeplabv3.DeepLabHead(8, 4, (2, 3))
-    return nn.Sequential(
-        head, nn.Upsample(scale_factor=2, mode="bilinear")
-    )
+    larger = nn.Upsample(scale_factor=2, mode="bilinear")
+    model = nn.Sequential(head, larger).eval()
+    return model, drawn(input=(1, 8, 7, 9))
 
 
 # --- torch.nn
@@ -303,9 +304,7 @@ MODELS = {
     "efficientnet_train": lambda: torchvision_model(
         efficientnet, train=True
     ),
-    "segmentation_head": lambda: torchvision_model(
-        segmentation_head, (1, 8, 7, 9)
-    ),
+    "segmentation_head": segmentation_head,
     "bert": lambda: of_family("bert"),
     "bert_sdpa": lambda: of_family("bert", "sdpa"),
     "gpt2": lambda: of_family("gpt2"),
