@@ -128,7 +128,7 @@ FAMILIES = {
     "beit": Family("BeitConfig", dict(**WORDS, **VIT, use_relative_position_bias=True), "BeitForImageClassification", "f", inputs.image),
     "convnext": Family("ConvNextConfig", dict(num_stages=2, hidden_sizes=[8, 16], depths=[1, 1]), "ConvNextForImageClassification", "t", inputs.image_32),
     "convnextv2": Family("ConvNextV2Config", dict(num_stages=2, hidden_sizes=[8, 16], depths=[1, 1]), "ConvNextV2ForImageClassification", "t", inputs.image_32),
-    "cvt": Family("CvtConfig", dict(embed_dim=[8, 16, 32], num_heads=[1, 2, 4], depth=[1, 2, 3]), "CvtForImageClassification", "t", inputs.image_64),
+    "cvt": Family("CvtConfig", dict(embed_dim=[8, 16, 32], num_heads=[1, 2, 4], depth=[1, 2, 3], image_size=64), "CvtForImageClassification", "t", inputs.image_64),
     "data2vec_vision": Family("Data2VecVisionConfig", dict(**VIT, use_relative_position_bias=True), "Data2VecVisionForImageClassification", "t", inputs.image),
     "deit": Family("DeiTConfig", VIT, "DeiTModel", "t", inputs.image),
     "dinov2": Family("Dinov2Config", VIT, "Dinov2Model", "f", inputs.image),

@@ -64,7 +64,9 @@ def results(module, arrays, dtype, seed):
             for name, x in given.items()
             if x.is_floating_point()
         }
-        wanted.update(module.named_parameters())
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad:  # not a table of positions
+                wanted[name] = parameter
         flat = tensors(module(**given))
         paths = [p for p, y in flat.items() if y.requires_grad]
         shapes = {path: flat[path].shape for path in paths}
