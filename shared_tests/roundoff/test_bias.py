@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from shared_tests.roundoff.budget import estimate
+from shared_tests.roundoff.selfcheck import reason
 from shared_tests.roundoff.verdict import UNIT_ROUNDOFF, ratio
 
 ENVIRONMENTS = ("pytorch",)
@@ -57,3 +58,14 @@ def test_whole_numbers_with_a_whole_bias_are_exact():
         lambda: {"y": torch.addmm(bias / 3, x, weight).numpy()}, 0, 4
     )
     assert sigma["y"].all()
+
+
+def test_a_reason_can_be_given_where_the_model_asks_for_a_bool():
+    """A model that compares, as `(x != y).any()` does, has a reason."""
+    x = torch.ones(3).double()
+
+    def compute():
+        assert bool((x == 1).all()) and x.sum().item() == 3
+        return {"y": (x * 2).numpy()}
+
+    assert reason(compute) == "every operation alone is right"
