@@ -22,7 +22,7 @@ aten = torch.ops.aten
 COMPOUND = [
     getattr(aten, name)
     for name in """
-    addmm baddbmm gelu gelu_backward silu silu_backward
+    gelu gelu_backward silu silu_backward
     _softmax _softmax_backward_data
     _log_softmax _log_softmax_backward_data
     """.split()

@@ -60,7 +60,6 @@ ULPS = {
     aten.polygamma: 16,
     aten.special_erfcx: 8,
     aten.special_ndtri: 8,
-    aten.special_log_ndtr: 8,
     aten.special_i0e: 8,
     aten.special_i1: 8,
     aten.special_i1e: 8,
