@@ -91,17 +91,27 @@ def rejected(rows, criterion):
 
 
 def agreement(items):
-    """What each criterion says of pairs that agree, in one table."""
+    """What each criterion says of pairs that agree, port by port."""
     good, off = split(by_pair(items))
-    rows = [row for some in good.values() for row in some]
-    total = sum(map(elements, rows))
-    peak = max(map(worst, rows), default=0)
-    head = ["pairs", "runs", "elements", "worst ratio"]
-    cells = [len(good), len(rows), f"{total:,}", number(peak)]
-    for name in CRITERIA:
-        head.append(f"rejected by {name}")
-        cells.append(rejected(rows, name))
-    text = table(head, [cells])
+    ports = list(dict.fromkeys(port for _, port in good))
+    lines = []
+    for chosen in (*ports, None):
+        pairs = [k for k in good if chosen in (None, k[1])]
+        rows = [row for key in pairs for row in good[key]]
+        peak = number(max(map(worst, rows), default=0))
+        total = sum(map(elements, rows))
+        cells = [
+            chosen or "all",
+            len(pairs),
+            len(rows),
+            f"{total:,}",
+            peak,
+        ]
+        lines.append([*cells, *(rejected(rows, c) for c in CRITERIA)])
+    head = ["port", "pairs", "runs", "elements", "worst ratio"]
+    text = table(
+        [*head, *(f"rejected by {c}" for c in CRITERIA)], lines
+    )
     return (
         f"{text}\n\nPairs that are off, not counted above: {len(off)}."
     )
@@ -132,10 +142,14 @@ def off_table(items):
     for (name, port), some in off.items():
         first = next(filter(None, map(first_outside, some)))
         cells = [name, port, f"`{first}`"]
-        for factor in sorted({row["factor"] for row in some}):
+        for factor in (1.0, 6.0):
             those = [r for r in some if r["factor"] == factor]
+            if not those:
+                cells += [DASH] * len(CRITERIA)
+                continue
             low, high = (f(map(worst, those)) for f in (min, max))
-            cells.append(f"{number(low)} to {number(high)}")
+            both = dict.fromkeys([number(low), number(high)])
+            cells.append(" to ".join(both))
             for criterion in CRITERIA[1:]:
                 seen = rejected(those, criterion)
                 cells.append(f"{seen} of {len(those)}")
