@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .noise import RoundingNoise
-from .verdict import UNIT_ROUNDOFF, budget
+from .verdict import TINY, UNIT_ROUNDOFF, budget
 from .widened import Widened, wide
 
 SLACK = 2.0**10  # still 2^-19 of a float32 budget
@@ -86,7 +86,7 @@ def disagreement(parts, reference, sigma):
         return ""
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.abs(parts - reference.astype(np.float64))
-        allowed = SLACK * budget(sigma, "float64")
+        allowed = SLACK * budget(sigma, "float64") + TINY["float32"]
         whole = reference.dtype.kind in "iub"
         bad = error > (np.asarray(sigma) if whole else allowed)
     bad &= np.isfinite(sigma)

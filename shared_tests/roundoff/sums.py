@@ -101,15 +101,19 @@ def biased_matmul_noise(y, bias, a, b, beta=1, alpha=1):
 
 
 def convolution_noise(y, x, weight, bias, *options):
-    """Counting the terms, and adding their squares, are convolutions."""
-    if bias is not None:
-        raise NotImplementedError("sums.py: the bias is added apart")
+    """Counting the terms, and adding their squares, are convolutions.
+
+    The bias is one more term, as in `biased_matmul_noise`.
+    """
 
     def alike(x, weight):
         return aten.convolution(x, weight, None, *options)
 
     n = alike(torch.ones_like(x), torch.ones_like(weight))
     squares = alike(x * x, weight * weight)
+    if bias is not None:
+        each = bias.reshape(-1, *[1] * (weight.ndim - 2))
+        n, squares = n + 1, squares + each * each
     return product_sum_noise(n.round(), y, squares)
 
 

@@ -47,6 +47,30 @@ def test_a_bias_that_is_larger_than_the_products(form, terms, size):
     assert 0.05 < np.sqrt(np.mean(error**2)) < 1
 
 
+def test_a_large_bias_of_a_convolution():
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    x, weight, bias = (
+        draw(2, 16, 9, 9),
+        0.02 * draw(8, 16, 3, 3),
+        draw(8),
+    )
+
+    def compute(*arrays):
+        return {"y": torch.conv2d(*arrays, padding=1).numpy()}
+
+    wide = [a.double() for a in (x, weight, bias)]
+    reference, sigma = estimate(lambda: compute(*wide), 0, 16)
+    value = compute(x, weight, bias)["y"]
+    wanted, its = reference["y"], sigma["y"]
+    assert ratio(value, wanted, its, "float32").max() < 0.5
+    error = (value - wanted) / (U * its)
+    assert 0.05 < np.sqrt(np.mean(error**2)) < 1
+
+
 def test_whole_numbers_with_a_whole_bias_are_exact():
     x = torch.arange(6.0).reshape(2, 3).double()
     weight, bias = x.T.contiguous(), torch.tensor([1.0, 2.0]).double()
