@@ -180,6 +180,24 @@ def long_table(items):
     return table([*head, *(f"rejected by {c}" for c in CRITERIA)], rows)
 
 
+def tutorial_table(items):
+    """The port as described and repaired, by the tutorial's criterion."""
+    rows = []
+    for (_, port), some in by_pair(items).items():
+        firsts = dict.fromkeys(filter(None, map(first_outside, some)))
+        passed = sum(row["passes 1e-1"] for row in some)
+        low, high = (f(map(worst, some)) for f in (min, max))
+        rows.append(
+            [
+                *(port, len(some), f"{number(low)} to {number(high)}"),
+                ", ".join(f"`{name}`" for name in firsts) or DASH,
+                f"{passed} of {len(some)}",
+            ]
+        )
+    head = ["port", "runs", "worst ratio", "first array outside"]
+    return table([*head, "passes 1e-1"], rows)
+
+
 def faults_table(items):
     """Each fault: is the first array outside the expected one?"""
     found = defaultdict(list)
@@ -301,7 +319,7 @@ BLOCKS = {
     "layers": lambda r: long_table(of_part(r, "layers")),
     "optimizers": lambda r: long_table(of_part(r, "optimizers")),
     "gradients": lambda r: long_table(of_part(r, "gradients")),
-    "tutorial": lambda r: long_table(of_part(r, "tutorial")),
+    "tutorial": lambda r: tutorial_table(of_part(r, "tutorial")),
     "faults": lambda r: faults_table(of_part(r, "faults")),
     "alarms": lambda r: alarms_table(of_part(r, "alarms")),
     "repairs": lambda r: repairs_table(of_part(r, "deviations")),

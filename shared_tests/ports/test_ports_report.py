@@ -95,6 +95,18 @@ def test_faults_are_right_where_the_first_array_is_the_expected():
     assert "| f | 1 of 2 | 5.00 |" in text
 
 
+def test_the_tutorial_passes_its_own_criterion():
+    rows = [
+        row("as described", **{"out.block_0": found(20.0)}),
+        row("repaired", **{"out.block_0": found(0.2)}),
+    ]
+    rows = [each | {"passes 1e-1": True} for each in rows]
+    text = report.tutorial_table([item("vit", *rows)])
+    described = "| as described | 1 | 20.00 to 20.00 | `out.block_0` |"
+    assert f"{described} 1 of 1 |" in text
+    assert "| repaired | 1 | 0.20 to 0.20 | - | 1 of 1 |" in text
+
+
 def test_a_block_is_replaced_and_nothing_else():
     text = "a\n<!-- errors -->\nold\n<!-- /errors -->\nb\n"
     new = report.replaced(text, dict(items=ITEMS))
