@@ -15,7 +15,7 @@ from shared_tests.ports.inputs import floats
 
 SEEDS = range(2)
 INPUT = (  # torch's own layers call their argument so
-    *("layer_norm", "group_norm", "rms_norm"),
+    *("layer_norm", "group_norm"),
     *("convolution", "strided", "transposed"),
 )
 STEPS = 3
