@@ -99,7 +99,7 @@ def xglm_flax(model, arrays):
     other = copy.deepcopy(model)
     layer = other.model.embed_positions
     count, width = layer.weights.shape
-    table = sinusoids(count, width // 2, math.e ** math.log(10000), 1)
+    table = sinusoids(count, width // 2, 10000, 1)
     table[layer.padding_idx] = 0
     layer.weights = table
     return other, arrays, lambda: flax("xglm", model, arrays)
