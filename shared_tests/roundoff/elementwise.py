@@ -137,9 +137,7 @@ def product_noise(y, a, b, **_):
     noise = scaling_noise(y, a, b)
     if not torch.is_tensor(b) and rounded(b):
         return noise  # a constant that is rounded itself, such as 1/255
-    noise = torch.minimum(noise, scaling_noise(y, b, a))
-    exact = integer(a) & integer(b) & (y.abs() <= HELD)
-    return where_not(exact, noise)
+    return torch.minimum(noise, scaling_noise(y, b, a))
 
 
 def rounded(constant):
