@@ -12,7 +12,6 @@ gradients have the dtypes that follow from it.
 """
 
 import contextlib
-import math
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode

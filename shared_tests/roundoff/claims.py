@@ -119,9 +119,13 @@ def on_payloads(func, args, kwargs, run=None):
         given, shape = tree_flatten((args, kwargs))
         behind = [payload(x) for x in given]
         args, kwargs = tree_unflatten(behind, shape)
-        result = run(func, args, kwargs) if run else func(*args, **kwargs)
+        result = (
+            run(func, args, kwargs) if run else func(*args, **kwargs)
+        )
         known = {
-            id(b): g for b, g in zip(behind, given) if torch.is_tensor(b)
+            id(b): g
+            for b, g in zip(behind, given)
+            if torch.is_tensor(b)
         }
         leaves, spec = tree_flatten(result)
         for i, x in enumerate(leaves):

@@ -14,7 +14,9 @@ number that is almost 0) would make sigma NaN, and an early pass does not
 meet it.
 
 The draws are those of budget.estimate: after all n runs, the same bits.
-Memory does not grow with the runs: reference, S, and one noisy result.
+The self-check (selfcheck.py) is judged by the same proof. Memory does
+not grow with the runs: reference, S, the decomposed result and one noisy
+result.
 """
 
 from collections.abc import Callable
@@ -23,7 +25,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .budget import RUNS, STEP, RoundingNoise
+from .budget import RUNS, STEP, RoundingNoise, SelfCheckError, Widened
+from .selfcheck import disagreement, reason
 
 
 class Sample(NamedTuple):
@@ -41,20 +44,26 @@ def estimate(
     runs: int = RUNS,
     enough: Callable[[dict, dict], bool] | None = None,
     noise: Callable = RoundingNoise,
+    finest: float = 1.0,
 ) -> Sample:
     """Reference and sigma of every array that compute() returns.
 
     compute: no arguments, float64 PyTorch inside, returns {name: ndarray}
     enough(reference, least): asked after each run, ends the sampling
-    noise(generator): the mode to run under
+    noise(generator): the mode to run under; finest: the unit of its
+        finest roundings, in units of the unit roundoff (precisions.py)
     Raises: ValueError for fewer than one run, or where a noisy run has
-        other arrays, or other shapes, than the reference
+        other arrays, or other shapes, than the reference; SelfCheckError
+        and NotImplementedError as budget.estimate
     """
     if runs < 1:
         raise ValueError(
             f"estimate: runs expected at least 1, got {runs}"
         )
-    reference = compute()
+    with Widened():
+        reference = compute()
+    with RoundingNoise(None):
+        parts = compute()
     squares = {k: np.zeros(np.shape(v)) for k, v in reference.items()}
     generator = torch.Generator().manual_seed(seed)
     made = 0
@@ -64,9 +73,23 @@ def estimate(
         made += 1
         add_squares(squares, reference, noisy)
         least = root(squares, runs)
-        if enough is not None and enough(reference, least):
+        if enough is None or not enough(reference, least):
+            continue
+        if not otherwise(parts, reference, least, finest):
             break
+    wrong = otherwise(parts, reference, least, finest)
+    if wrong:
+        raise SelfCheckError(f"{wrong}; {reason(compute)}")
     return Sample(reference, root(squares, made), least, made)
+
+
+def otherwise(parts, reference, sigma, finest):
+    """ "" or the first array that its decomposed run does not equal."""
+    for name, right in reference.items():
+        at = disagreement(parts[name], right, sigma[name] / finest)
+        if at:
+            return f"{name} {at}"
+    return ""
 
 
 def add_squares(squares, reference, noisy):

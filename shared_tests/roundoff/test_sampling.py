@@ -117,37 +117,55 @@ def test_no_noisy_result_is_kept():
         return {"out.y": y}
 
     sampling.estimate(compute, seed=0, runs=9)
-    assert len(made) == 10
-    assert most <= 3  # the reference, the last one and the new one
+    assert len(made) == 11  # two without noise
+    assert most <= 4  # the two, the last one and the new one
 
 
-def given(*arrays):
-    """A compute() that gives one after the other."""
-    rest = iter(arrays)
-    return lambda: {"y": np.array(next(rest))}
+def given(reference, parts, *noisy):
+    """A compute() that gives one after the other, the last for ever."""
+    rest = [reference, parts, *noisy]
+
+    def compute():
+        return {"y": np.array(rest.pop(0) if rest[1:] else rest[0])}
+
+    return compute
 
 
 def test_what_is_infinite_or_nan_in_every_run_has_no_error():
     same = [np.inf, -np.inf, np.nan, 1.0]
-    found = sampling.estimate(given(same, same), seed=0, runs=1)
+    found = sampling.estimate(given(same, same, same), seed=0, runs=1)
     assert np.array_equal(found.sigma["y"], np.zeros(4))
 
 
 @pytest.mark.parametrize("noisy", [np.nan, np.inf])
 def test_a_run_that_is_no_number_is_not_hidden(noisy):
-    compute = given([1.0, 2.0], [1.0, noisy], [1.0, 2.0])
+    right = [1.0, 2.0]
+    compute = given(right, right, [1.0, noisy], right)
     found = sampling.estimate(compute, seed=0, runs=2)
     assert found.sigma["y"][0] == 0
     assert not np.isfinite(found.sigma["y"][1])
 
 
-def test_another_noise_is_used():
-    def silent(generator):
-        return budget.RoundingNoise(generator, step=2.0**-80)
+@pytest.mark.parametrize(
+    "enough", [None, lambda reference, least: True]
+)
+def test_a_wrong_decomposition_is_an_error(enough):
+    """An early pass does not hide it."""
+    compute = given([1.0, 2.0], [1.0, 2.1], [1.0, 2.0])
+    with pytest.raises(budget.SelfCheckError, match=r"y at \[1\]"):
+        sampling.estimate(compute, seed=0, runs=3, enough=enough)
 
-    found = sampling.estimate(wide, seed=0, runs=2, noise=silent)
-    # what float64 itself rounds is left
-    assert all(s.max() < 1e-6 for s in found.sigma.values())
+
+def test_another_noise_is_used():
+    def finer(generator):
+        return budget.RoundingNoise(generator, step=budget.STEP / 64)
+
+    found = sampling.estimate(
+        wide, seed=0, runs=2, noise=finer, finest=1 / 64
+    )
+    _, usual = budget.estimate(wide, seed=0, runs=2)
+    for name, sigma in found.sigma.items():
+        assert np.allclose(64 * sigma, usual[name], rtol=1e-2)
 
 
 @pytest.mark.parametrize("runs", [0, -1])
@@ -157,13 +175,14 @@ def test_no_runs_estimate_nothing(runs):
 
 
 def test_a_run_with_other_arrays_is_an_error():
-    rest = iter([{"y": np.zeros(2)}, {"z": np.zeros(2)}])
+    rest = iter([{"y": np.zeros(2)}] * 2 + [{"z": np.zeros(2)}])
     with pytest.raises(ValueError, match=r"differ in \['y', 'z'\]"):
         sampling.estimate(lambda: next(rest), seed=0)
 
 
 def test_a_run_of_another_shape_is_an_error():
+    compute = given([1.0, 2.0], [1.0, 2.0], [1.0, 2.0, 3.0])
     with pytest.raises(
         ValueError, match=r"y expected shape \(2,\) .* got \(3,\)"
     ):
-        sampling.estimate(given([1.0, 2.0], [1.0, 2.0, 3.0]), seed=0)
+        sampling.estimate(compute, seed=0)
