@@ -15,13 +15,15 @@ import contextlib
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
+from torch.utils._pytree import tree_flatten, tree_map
 
-from .budget import RoundingNoise
+from .budget import STEP, RoundingNoise
 from .claims import Claim, Claimed, is_float, on_payloads, payload
 from .verdict import UNIT_ROUNDOFF
 
-CASTS = (torch.ops.aten._to_copy, torch.ops.aten.copy_)
+DETACH = torch.ops.aten.detach
+# where what is cast is among the arguments
+CASTS = {torch.ops.aten._to_copy: 0, torch.ops.aten.copy_: 1}
 
 
 class Scaled(RoundingNoise):
@@ -56,19 +58,26 @@ class Mixed(TorchDispatchMode):
         self.leaving = None  # set while the module runs
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if (
+            func.overloadpacket is DETACH
+            and type(args[0]) is torch.Tensor
+        ):
+            return func(*args)  # as numpy() asks for it
         mode = Scaled(self.generator, self.inside)
 
         def run(func, args, kwargs):
             with mode:
                 return func(*args, **kwargs)
 
-        source = args[-1] if args else None
         result = on_payloads(func, args, kwargs or {}, run)
+        source = None
+        if func.overloadpacket in CASTS:
+            source = args[CASTS[func.overloadpacket]]
         for x in tree_flatten(result)[0]:
             if not isinstance(x, Claimed) or x.dtype != self.dtype:
                 continue
-            cast = func.overloadpacket in CASTS and is_float(source)
-            if mode.rounded or (cast and source.dtype != x.dtype):
+            cast = is_float(source) and source.dtype != x.dtype
+            if mode.rounded or cast:
                 self.store(x.payload)
         return result
 
@@ -77,7 +86,7 @@ class Mixed(TorchDispatchMode):
         draw = torch.rand(
             y.shape, generator=self.generator, dtype=y.dtype
         )
-        draw = (2 * draw - 1) * (RoundingNoise(None).step * y.abs())
+        draw = STEP * y.abs() * (2 * draw - 1)
         fits = (y == y.to(self.dtype)) | ~torch.isfinite(y)
         y.add_(torch.where(fits, 0.0, draw))
 
@@ -101,13 +110,29 @@ class Mixed(TorchDispatchMode):
         with contextlib.ExitStack() as stack:
             stack.enter_context(claimed(module))
             stack.enter_context(torch.autocast("cpu", self.dtype))
-            stack.enter_context(
-                torch.backends.mkldnn.flags(enabled=False)
-            )
+            stack.enter_context(without_onednn())
             self.leaving = stack.pop_all()
+        return tree_map(as_float32, (args, kwargs))
 
     def stop(self, *_):
         self.leaving.close()
+
+
+@contextlib.contextmanager
+def without_onednn():
+    """Its fused LSTM is no operation that has a rule."""
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(before)
+
+
+def as_float32(value):
+    if is_float(value) and not isinstance(value, Claimed):
+        return Claim.apply(value)
+    return value
 
 
 @contextlib.contextmanager

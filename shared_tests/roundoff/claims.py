@@ -36,9 +36,13 @@ class Claimed(torch.Tensor):
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         return on_payloads(func, args, kwargs or {})
 
-    def __array__(self, dtype=None, copy=None):
-        with _disable_current_modes():  # or numpy() claims again
+    def numpy(self, *, force=False):
+        with _disable_current_modes():  # or the array is claimed again
             return self.payload.numpy()
+
+    def __array__(self, dtype=None, copy=None):
+        array = self.numpy()
+        return array.astype(dtype or array.dtype, copy=bool(copy))
 
     def __repr__(self):
         return f"Claimed({self.dtype}, {self.payload!r})"
