@@ -142,18 +142,10 @@ class Choices(RoundingNoise):
         """
         number = len(self.sites)
         if self.held is not None:
-            past = self.held[number]
-            if past.outcome.shape != outcome.shape:
-                raise ValueError(
-                    f"choices: decision {number} expected shape"
-                    f" {tuple(past.outcome.shape)}, got"
-                    f" {tuple(outcome.shape)}"
-                )
-            outcome, other, anchor = (
-                past.outcome,
-                past.other,
-                past.anchor,
-            )
+            past = self.past(number, outcome)
+            only = self.only[number] if self.only else None
+            outcome = held_outcome(outcome, past.outcome, only)
+            other, anchor = past.other, past.anchor
         turned = self.turned.get(number)
         if turned:
             before, outcome = outcome, turn(kind, outcome, turned)
@@ -171,6 +163,21 @@ class Choices(RoundingNoise):
             )
         )
         return outcome
+
+    def past(self, number, outcome):
+        """The decision of the earlier run that this one repeats."""
+        if number >= len(self.held):
+            raise ValueError(
+                f"choices: decision {number} was not taken before"
+            )
+        past = self.held[number]
+        if past.outcome.shape != outcome.shape:
+            want, got = tuple(past.outcome.shape), tuple(outcome.shape)
+            raise ValueError(
+                f"choices: decision {number} expected shape {want},"
+                f" got {got}"
+            )
+        return past
 
     def sign(self, packet, a, b):
         sign = sign_of(a, b)
