@@ -12,6 +12,7 @@ import math
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .widened import Widened
@@ -40,13 +41,38 @@ class Altered(TorchDispatchMode):
 
     def here(self, func):
         """A backward pass meets the layers in the other order."""
-        if func._schema.name.endswith("_backward"):
-            self.back += 1
-            number = self.total - self.back
-        else:
-            number = self.calls
+        if self.only is None:
+            return True
+        if not in_backward():
             self.calls += 1
-        return self.only is None or number == self.only
+            return self.calls - 1 == self.only
+        if not func._schema.name.endswith("_backward"):
+            return False
+        self.back += 1
+        return self.total - self.back == self.only
+
+
+def in_backward():
+    return torch._C._current_graph_task_id() >= 0
+
+
+class Cut(TorchFunctionMode):
+    """No gradient flows through the results of one function.
+
+    only: the number of the one call to cut; None cuts all
+    """
+
+    def __init__(self, name, only=None):
+        super().__init__()
+        self.name, self.only, self.calls = name, only, 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        y = func(*args, **(kwargs or {}))
+        if getattr(func, "__name__", "") != self.name:
+            return y
+        self.calls += 1
+        here = self.only is None or self.calls - 1 == self.only
+        return y.detach() if here and torch.is_tensor(y) else y
 
 
 def altered(compute, mode):
@@ -267,7 +293,7 @@ def masking(how):
         if packet in (aten.tril, aten.triu) and how != "not":
             return lambda: other_triangle(func, args, how)
         given = named(func, args, kwargs)
-        if packet is aten.masked_fill and negative(given["value"]):
+        if packet is aten.masked_fill and masks(given["value"]):
             return filled(func, args, how)
         if packet is aten.where and len(args) == 3:
             return chosen(func, args, how)
@@ -276,6 +302,11 @@ def masking(how):
         return None
 
     return alter
+
+
+def masks(value):
+    """Scores, or what comes back from them."""
+    return value == 0 if in_backward() else negative(value)
 
 
 def negative(value):

@@ -75,7 +75,9 @@ def worst(case, reference):
 # --- whether a changed reference explains the value
 
 
-def explains(case, changed):
+def explains(case, arrays):
+    """Whether the case is within the budget of changed arrays."""
+    changed = arrays.get(case.name)
     if changed is None or changed.shape != case.value.shape:
         return False
     now = worst(case, changed)
@@ -83,11 +85,12 @@ def explains(case, changed):
     return now <= limit
 
 
-def mostly(case, changed):
+def mostly(case, arrays):
     """Roundings meet other roundings: a few come out the other way, so
     the error need not go, but most of it must."""
-    if explains(case, changed):
+    if explains(case, arrays):
         return True
+    changed = arrays.get(case.name)
     if changed is None or changed.shape != case.value.shape:
         return False
     plain = norm(case.value - case.reference)
@@ -110,15 +113,21 @@ def tried(case, context):
         found = [
             words
             for words, arrays in runs.of(family)
-            if rule(case, arrays.get(case.name))
+            if rule(case, arrays)
+        ] or [
+            words
+            for words, arrays in runs.one_by_one(family)
+            if rule(case, arrays)
         ]
         if found:
             texts.append(family.text.format(" or ".join(found)))
-    texts += [
-        words
-        for words, arrays in runs.of_parameters()
-        if mostly(case, arrays.get(case.name))
-    ]
+    others = [(mostly, runs.of_parameters())]
+    if case.name.startswith("grad."):
+        others.append((explains, runs.of_paths()))
+    for rule, every in others:
+        texts += [
+            words for words, arrays in every if rule(case, arrays)
+        ]
     for words, sigma in runs.formulas():
         looser = case._replace(sigma=sigma.get(case.name, case.sigma))
         if worst(looser, case.reference) <= 1:

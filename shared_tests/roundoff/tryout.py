@@ -77,6 +77,7 @@ FAMILIES = [
     ),
 ]
 CONSTANTS = "the constant factor {} is left out"
+PATHS = "mean var std softmax amax max norm sum sigmoid tanh".split()
 FORMULAS = (
     ("the variance as E[x^2] - E[x]^2", changes.fast_variance),
     ("naive logarithms", changes.naive_logarithms),
@@ -93,7 +94,7 @@ class Counting(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if not func._schema.name.endswith("_backward"):
+        if not changes.in_backward():
             for alter in self.counts:
                 found = alter(func, args, kwargs) is not None
                 self.counts[alter] += found
@@ -124,16 +125,33 @@ class Runs:
         return Family(CONSTANTS, tuple(variants))
 
     def of(self, family):
-        """(words, arrays) of each variant on all calls, and on each."""
+        """(words, arrays) of each variant on all calls at once."""
+        for words, alter in family.variants:
+            if self.counts[alter]:
+                yield words, self.run(Altered(alter))
+
+    def one_by_one(self, family):
+        """The same of each call alone, where there are few."""
         for words, alter in family.variants:
             count = self.counts[alter]
-            if count:
-                yield words, self.run(Altered(alter))
-            if not 1 < count <= SINGLE:
-                continue
-            for n in range(count):
-                where = f"{words} (call {n + 1} of {count})"
+            for n in range(count if 1 < count <= SINGLE else 0):
+                where = f"{words} (call {n + 1} of {count} only)"
                 yield where, self.run(Altered(alter, n, count))
+
+    def of_paths(self):
+        """(words, arrays) where no gradient flows through a function."""
+        for name in PATHS:
+            mode = changes.Cut(name)
+            arrays = self.run(mode)
+            if not mode.calls:
+                continue
+            yield f"no gradient through {name}", arrays
+            for n in range(
+                mode.calls if 1 < mode.calls <= SINGLE else 0
+            ):
+                words = f"no gradient through {name}"
+                words += f" (call {n + 1} of {mode.calls} only)"
+                yield words, self.run(changes.Cut(name, n))
 
     def of_parameters(self):
         """(words, arrays) of each change of one parameter."""
