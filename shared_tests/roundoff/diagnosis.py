@@ -28,11 +28,13 @@ class Context(NamedTuple):
 
     compute: no arguments, {array: ndarray}, in float64
     module: the one that it runs, whose parameters may be changed for it
+    seed: of the noise; runs: of the reference, at the most
     """
 
     compute: object
     module: object = None
     seed: int = 0
+    runs: int = 96
 
 
 def diagnose(

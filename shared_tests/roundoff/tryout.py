@@ -15,7 +15,6 @@ from . import budget, changes
 from .changes import Altered, altered
 
 SINGLE = 12  # calls of one kind that are tried one by one
-LIMIT = 96  # runs of the reference
 NOISE = 12  # runs for the sigma of another formula
 SUMS = {"bfloat16": 2.0**16, "float16": 2.0**13}  # u beside float32's
 
@@ -105,10 +104,10 @@ class Counting(TorchDispatchMode):
 
 
 class Runs:
-    """The runs of one context, LIMIT at the most."""
+    """The runs of one context, as many as it allows."""
 
     def __init__(self, context):
-        self.context, self.left = context, LIMIT
+        self.context, self.left = context, context.runs
         alters = [a for f in FAMILIES for _, a in f.variants]
         alters += [alter for _, alter in FORMULAS]
         counting = Counting(alters)
