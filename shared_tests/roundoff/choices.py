@@ -29,6 +29,7 @@ import torch
 from torch._decomp import decomposition_table
 from torch.nn import functional
 
+from .elementwise import STEP
 from .noise import RoundingNoise
 
 aten = torch.ops.aten
@@ -76,9 +77,15 @@ class Choices(RoundingNoise):
     """
 
     def __init__(
-        self, generator=None, held=None, turned=None, only=None
+        self,
+        generator=None,
+        held=None,
+        turned=None,
+        only=None,
+        accumulator=1.0,
+        step=STEP,
     ):
-        super().__init__(generator)
+        super().__init__(generator, accumulator, step)
         self.held, self.only = held, only
         self.turned = turned or {}
         self.sites = []

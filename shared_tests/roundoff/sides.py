@@ -28,7 +28,9 @@ import torch
 
 from .budget import RUNS, STEP
 from .choices import EQUALITIES, Choices
+from .selfcheck import SelfCheckError, disagreement, reason
 from .verdict import FACTOR, UNIT_ROUNDOFF, judge, ratio
+from .widened import Widened
 
 LIMIT = 64  # open decisions that are tried one by one
 TOGETHER = 6  # and those that are tried in every combination
@@ -48,6 +50,7 @@ class Study(NamedTuple):
     runs: int
     precision: str
     turned: dict
+    how: dict
     reference: dict  # {array: float64 or integers}
     sigma: dict  # of the smooth part, in units of u
     sites: list
@@ -68,30 +71,52 @@ def run(compute, **how):
     return {k: np.array(v) for k, v in arrays.items()}, mode.sites
 
 
-def study(compute, seed, runs=RUNS, precision="float32", turned=None):
+def study(
+    compute, seed, runs=RUNS, precision="float32", turned=None, **how
+):
     """Reference, smooth sigma and open decisions of compute().
 
     compute: as for budget.estimate; turned: {site: {element: outcome}},
-    decisions that the reference takes the other way
+    decisions that the reference takes the other way; how: accumulator
+    and step, as for budget.estimate
+    Raises: what budget.estimate raises, ValueError where the decisions
+        of one run are not those of another
     """
     reference, sites = run(compute, turned=turned)
     total = {k: np.zeros(v.shape) for k, v in reference.items()}
     spread = [np.zeros(site.position.shape) for site in sites]
     generator = torch.Generator().manual_seed(seed)
     for _ in range(runs):
-        arrays, noisy = run(compute, generator=generator, held=sites)
+        arrays, noisy = run(
+            compute, generator=generator, held=sites, **how
+        )
         for k, value in arrays.items():
             total[k] += (value - reference[k].astype(float)) ** 2
         with np.errstate(invalid="ignore"):
-            for sum_, past, now in zip(spread, sites, noisy):
+            for sum_, past, now in zip(
+                spread, sites, noisy, strict=True
+            ):
                 sum_ += (now.position - past.position) ** 2
-    sigma = {k: np.sqrt(v / runs) / STEP for k, v in total.items()}
-    spread = [np.sqrt(sum_ / runs) / STEP for sum_ in spread]
+    step = how.get("step", STEP)
+    sigma = {k: np.sqrt(v / runs) / step for k, v in total.items()}
+    spread = [np.sqrt(sum_ / runs) / step for sum_ in spread]
+    choices = open_choices(sites, spread, precision)
+    if not turned and not choices:
+        same_as_a_whole(compute, reference, sigma)
     return Study(
-        *(compute, seed, runs, precision, turned or {}),
-        *(reference, sigma, sites),
-        open_choices(sites, spread, precision),
+        *(compute, seed, runs, precision, turned or {}, how),
+        *(reference, sigma, sites, choices),
     )
+
+
+def same_as_a_whole(compute, reference, sigma):
+    """As selfcheck.py; at an open tie both may go another way."""
+    with Widened():
+        plain = compute()
+    for name, value in plain.items():
+        at = disagreement(reference[name], value, sigma[name])
+        if at:
+            raise SelfCheckError(f"{name} {at}; {reason(compute)}")
 
 
 # --- what rounding can turn
@@ -191,7 +216,7 @@ def judge_sides(found, value):
         if turned is None:
             break
         how = found.seed, found.runs, found.precision
-        found = study(found.compute, *how, turned)
+        found = study(found.compute, *how, turned, **found.how)
         tried = []
     if amiss(found, value) and found.open and not tried:
         tried = alternatives(found)
