@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from shared_tests.roundoff import budget, changes
+from shared_tests.roundoff import budget, changes, formulas
 from shared_tests.roundoff.changes import Altered, Cut, operands
 from shared_tests.roundoff.diagnosis import Context, diagnose
 
@@ -311,7 +311,7 @@ def test_a_less_accurate_formula():
     torch.manual_seed(1)
     x = torch.randn(6, 32) + 300
     norm = nn.LayerNorm(32)
-    words = words_of(norm, x, Altered(changes.fast_variance))
+    words = words_of(norm, x, Altered(formulas.fast_variance))
     formula = "the variance as E[x^2] - E[x]^2"
     assert f"a less accurate formula: {formula}" in words
     assert words_of(norm, x) == ""

@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from . import budget, changes
+from . import budget, changes, formulas, masks
 from .changes import Altered, altered
 
 SINGLE = 12  # calls of one kind that are tried one by one
@@ -50,11 +50,11 @@ FAMILIES = [
     Family(
         "a mask: {}",
         (
-            ("there is none", changes.masking("off")),
-            ("the other polarity", changes.masking("not")),
-            ("causal from the other corner", changes.masking("corner")),
-            ("causal, one key more", changes.shifted(1)),
-            ("causal, one key less", changes.shifted(-1)),
+            ("there is none", masks.masking("off")),
+            ("the other polarity", masks.masking("not")),
+            ("causal from the other corner", masks.masking("corner")),
+            ("causal, one key more", masks.shifted(1)),
+            ("causal, one key less", masks.shifted(-1)),
         ),
     ),
     Family(
@@ -80,8 +80,8 @@ FAMILIES = [
 CONSTANTS = "the constant factor {} is left out"
 PATHS = "mean var std softmax amax max norm sum sigmoid tanh".split()
 FORMULAS = (
-    ("the variance as E[x^2] - E[x]^2", changes.fast_variance),
-    ("naive logarithms", changes.naive_logarithms),
+    ("the variance as E[x^2] - E[x]^2", formulas.fast_variance),
+    ("naive logarithms", formulas.naive_logarithms),
 )
 
 
