@@ -14,7 +14,7 @@ near the other outcome is:
     sign        a - b of a comparison        0            -1, 0, 1
     rounding    x                            the nearest  the whole
                                              boundary     number
-    pick        largest - second of a row    0            its index
+    pick        largest - others of a row    0            its index
     order       differences of neighbours    0            the indices
 
 The forward values of relu, abs, clamp, max and max-pooling do not jump;
@@ -35,9 +35,9 @@ from .outcomes import (
     floating,
     held_outcome,
     integer_type,
+    others_in_row,
+    others_in_window,
     place,
-    runner_up,
-    second_of_window,
     sign_of,
     turn,
 )
@@ -70,7 +70,7 @@ class Site(NamedTuple):
     position: np.ndarray  # float64
     anchor: np.ndarray | float
     outcome: torch.Tensor
-    other: torch.Tensor | None  # the outcome beyond the anchor
+    other: torch.Tensor | None  # beyond the anchor; of a pick (..., k)
     same_as: int | None  # the site whose decision this one repeats
 
 
@@ -81,8 +81,8 @@ class Choices(RoundingNoise):
     held: the sites of an earlier run, all of whose outcomes are taken
     only: of each site, the elements to hold; None is all of them
     turned: {site: {element: outcome}}, decisions to take the other way;
-        an element is a flat index, of `order` the rank to be swapped
-        with the next
+        an element is a flat index, of `order` (row, rank, rank), which
+        are swapped
     Afterwards `sites` has the decisions of this run.
     """
 
@@ -160,8 +160,11 @@ class Choices(RoundingNoise):
         turned = self.turned.get(number)
         if turned:
             before, outcome = outcome, turn(kind, outcome, turned)
-            if other is not None:
-                other = torch.where(outcome == before, other, before)
+            if other is not None:  # that it can be turned back
+                now, past = outcome, before
+                if kind == "pick":
+                    now, past = now.unsqueeze(-1), past.unsqueeze(-1)
+                other = torch.where(other == now, past, other)
         where = position(outcome, other).detach().double()
         sides = (
             outcome.detach(),
@@ -223,15 +226,15 @@ class Choices(RoundingNoise):
             *(lambda *_: x, anchor.double().numpy()),
         )
 
-    def pick(self, packet, rows, first, second):
-        """Which element of the last axis of rows (..., n) is largest."""
+    def pick(self, packet, rows, first, others):
+        """Which of the last axis of rows (..., n) is largest: first (...)
+        or one of others (..., k)."""
 
-        def gap(first, second):
-            both = torch.stack([first, second], dim=-1)
-            taken = torch.gather(rows, -1, both)
-            return taken[..., 0] - taken[..., 1]
+        def gap(first, others):
+            taken = torch.gather(rows, -1, first.unsqueeze(-1))
+            return taken - torch.gather(rows, -1, others)
 
-        return self.decide("pick", packet, first, second, gap)
+        return self.decide("pick", packet, first, others, gap)
 
     def argmax(self, func, packet, x, dim=None, keepdim=False):
         rows = x.reshape(-1) if dim is None else x.movedim(dim, -1)
@@ -240,7 +243,9 @@ class Choices(RoundingNoise):
         if rows.shape[-1] < 2:
             return func(x, dim, keepdim)
         first = aten.argmax(rows, -1)
-        index = self.pick(packet, rows, first, runner_up(rows, first))
+        index = self.pick(
+            packet, rows, first, others_in_row(rows, first)
+        )
         if keepdim and dim is None:
             return index.reshape([1] * x.ndim)
         return index.unsqueeze(dim) if keepdim else index
@@ -251,7 +256,9 @@ class Choices(RoundingNoise):
         first = first.movedim(dim, -1)[..., 0]
         if rows.shape[-1] < 2:
             return func(x, dim, keepdim)
-        index = self.pick(packet, rows, first, runner_up(rows, first))
+        index = self.pick(
+            packet, rows, first, others_in_row(rows, first)
+        )
         index = index.unsqueeze(dim)
         y = torch.gather(x, dim, index)
         return (
@@ -275,8 +282,7 @@ class Choices(RoundingNoise):
         if 0 < k < rows.shape[-1]:
             largest = how[0] if how else more.get("largest", True)
             rest = rows if largest else -rows
-            rest = rest.scatter(-1, index, -torch.inf)
-            index = torch.cat([index, aten.argmax(rest, -1, True)], -1)
+            index = torch.cat([index, others_in_row(rest, index)], -1)
         index = self.order(packet, rows, index)[..., :k].movedim(
             -1, dim
         )
@@ -294,15 +300,18 @@ class Choices(RoundingNoise):
 
     def pooled(self, func, packet, x, kernel, *how, **more):
         _, first = func(x, kernel, *how, **more)
-        second = second_of_window(x, first, kernel, *how, **more)
+        others = others_in_window(x, first, kernel, *how, **more)
         rows = x.flatten(-2)
+        flat = first.flatten(-2)
 
-        def gap(first, second):
-            a, b = (
-                rows.gather(-1, i.flatten(-2)) for i in (first, second)
+        def taken(index):
+            return rows.gather(-1, index.reshape(*flat.shape[:-1], -1))
+
+        def gap(first, others):
+            first = taken(first).reshape(first.shape)
+            return first.unsqueeze(-1) - taken(others).reshape(
+                others.shape
             )
-            return (a - b).reshape(first.shape)
 
-        index = self.decide("pick", packet, first, second, gap)
-        y = rows.gather(-1, index.flatten(-2)).reshape(index.shape)
-        return y, index
+        index = self.decide("pick", packet, first, others, gap)
+        return taken(index).reshape(index.shape), index

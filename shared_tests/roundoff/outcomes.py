@@ -5,6 +5,8 @@ from torch.nn import functional
 
 aten = torch.ops.aten
 
+OTHERS = 8  # that a pick or a top-k may take instead
+
 
 def held_outcome(own, past, only):
     if only is None:
@@ -64,15 +66,20 @@ def beyond(packet, x, outcome):
     return away, anchor
 
 
-def runner_up(rows, first):
-    rest = rows.scatter(-1, first.unsqueeze(-1), -torch.inf)
-    return aten.argmax(rest, -1)
+def others_in_row(rows, first):
+    """The largest of the rest, first (...) or (..., k) left out."""
+    if first.ndim < rows.ndim:
+        first = first.unsqueeze(-1)
+    rest = rows.scatter(-1, first, -torch.inf)
+    count = min(OTHERS, rows.shape[-1] - first.shape[-1])
+    return torch.topk(rest, count, -1).indices
 
 
-def second_of_window(
+def others_in_window(
     x, first, kernel, stride=(), padding=0, dilation=1, ceil_mode=False
 ):
-    """The index of the second largest in each window of a max-pooling."""
+    """The same of each window of a max-pooling; first where there are
+    none."""
     kernel, padding, dilation = map(pair, (kernel, padding, dilation))
     stride = pair(stride) if stride != () and stride != [] else kernel
     shape = x.shape[-2:]
@@ -96,10 +103,10 @@ def second_of_window(
     )
     index = first.reshape(len(rows), -1, 1)
     rows = torch.where(where == index, -torch.inf, rows)
-    best = aten.argmax(rows, -1, True)
-    second = where.expand(rows.shape).gather(-1, best)
-    second = torch.where(second < 0, index, second)
-    return second.reshape(first.shape)
+    best = torch.topk(rows, min(OTHERS, rows.shape[-1]), -1).indices
+    others = where.expand(rows.shape).gather(-1, best)
+    others = torch.where(others < 0, index, others)
+    return others.reshape(*first.shape, -1)
 
 
 def pair(size):
@@ -112,10 +119,8 @@ def turn(kind, outcome, turned):
     outcome = outcome.clone()
     if kind == "order":
         rows = outcome.reshape(-1, outcome.shape[-1])
-        for element in turned:
-            row, rank = divmod(element, rows.shape[1] - 1)
-            swapped = rows[row, [rank + 1, rank]]
-            rows[row, rank : rank + 2] = swapped
+        for row, one, two in turned:
+            rows[row, [one, two]] = rows[row, [two, one]]
         return rows.reshape(outcome.shape)
     flat = outcome.reshape(-1)
     for element, value in turned.items():

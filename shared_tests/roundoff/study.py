@@ -8,6 +8,7 @@ A decision is open where its position is within 16 u sigma of its anchor,
 which is the verdict's own rule: rounding alone may turn it.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 
 from .budget import RUNS, STEP
 from .choices import EQUALITIES, Choices
+from .outcomes import OTHERS
 from .selfcheck import SelfCheckError, disagreement, reason
 from .verdict import FACTOR, UNIT_ROUNDOFF
 from .widened import Widened
@@ -100,39 +102,37 @@ def same_as_a_whole(compute, reference, sigma):
 
 
 def open_choices(sites, spread, precision):
-    """[Choice] of all elements within 16 u sigma of their anchor."""
-    masks, found = [], {}
+    """[Choice] within 16 u sigma of their anchor, the nearest first."""
+    masks, linked, found = [], {}, []
     for number, (site, sigma) in enumerate(zip(sites, spread)):
         root = number if site.same_as is None else site.same_as
-        mask = (
-            near(site, sigma, precision)
-            if root == number
-            else masks[root]
-        )
-        masks.append(mask)
-        for element in np.flatnonzero(mask).tolist():
-            key = same(sites[root], root, element)
-            found.setdefault(key, []).append((number, element))
-    nearest = sorted(
-        found.values(), key=lambda members: distance(sites, *members[0])
-    )
-    return [choice_of(sites, members) for members in nearest]
-
-
-def distance(sites, number, element):
-    site = sites[number]
-    anchor = np.broadcast_to(site.anchor, site.position.shape)
-    return abs(site.position.flat[element] - anchor.flat[element])
+        if root == number:
+            masks.append(near(site, sigma, precision))
+        else:
+            masks.append(masks[root])
+        if site.kind == "pick":
+            found += picks(site, number, masks[-1])
+        elif site.kind == "order":
+            found += swaps(site, number, masks[-1])
+        else:
+            for element in np.flatnonzero(masks[-1]).tolist():
+                key = same(sites[root], root, element)
+                linked.setdefault(key, []).append((number, element))
+    found += [one_choice(sites, each) for each in linked.values()]
+    return [choice for _, choice in sorted(found, key=lambda f: f[0])]
 
 
 def near(site, sigma, precision):
-    """Which elements of a site rounding alone can turn."""
+    """Where rounding alone can reach the anchor, as positions are."""
     limit = FACTOR * UNIT_ROUNDOFF[precision] * sigma
     with np.errstate(invalid="ignore"):
         mask = np.abs(site.position - site.anchor) <= limit
     mask &= (sigma > 0) & np.isfinite(sigma)
     if site.other is not None:
-        mask &= (site.other != site.outcome).numpy()
+        outcome = site.outcome
+        if site.kind == "pick":
+            outcome = outcome.unsqueeze(-1)
+        mask &= (site.other != outcome).numpy()
     return mask
 
 
@@ -144,44 +144,65 @@ def same(site, number, element):
     return site.kind, site.position.shape, element, position, where
 
 
-def choice_of(sites, members):
+def one_choice(sites, members):
+    """(distance, Choice) of a sign or a rounding, wherever it is made."""
     number, element = members[0]
     site = sites[number]
-    ways = [{}]
-    if site.kind == "sign":
-        sign = float(site.outcome.reshape(-1)[element])
-        values = [-sign] if sign else [1.0, -1.0]
-        if sign and any(equality(sites[n]) for n, _ in members):
-            values.append(0.0)
-        ways = [{n: {e: value} for n, e in members} for value in values]
+    outcome = site.outcome.reshape(-1)[element].item()
+    anchor = np.broadcast_to(site.anchor, site.position.shape)
+    distance = abs(site.position.flat[element] - anchor.flat[element])
+    text = where(site, element, site.position.shape)
+    if site.kind == "rounding":
+        other = site.other.reshape(-1)[element].item()
+        values, text = [other], f"{text} takes {outcome:g} or {other:g}"
     else:
-        ways = [{n: {e: other(sites[n], e)} for n, e in members}]
-    return Choice(tuple(ways), words(site, element))
+        values = [-outcome] if outcome else [1.0, -1.0]
+        if outcome and any(equality(sites[n]) for n, _ in members):
+            values.append(0.0)
+        text += " compares two numbers that are equal but for rounding"
+    ways = [{n: {e: value} for n, e in members} for value in values]
+    return distance, Choice(tuple(ways), text)
+
+
+def picks(site, number, mask):
+    """(distance, Choice) of each row with more than one candidate."""
+    rows = mask.reshape(-1, mask.shape[-1])
+    others = site.other.reshape(rows.shape)
+    distances = np.abs(site.position.reshape(rows.shape))
+    for row in np.flatnonzero(rows.any(axis=1)).tolist():
+        outcome = site.outcome.reshape(-1)[row].item()
+        values = others[row][torch.as_tensor(rows[row])].tolist()
+        text = where(site, row, mask.shape[:-1])
+        text += f" takes {outcome} or {' or '.join(map(str, values))}"
+        ways = tuple({number: {row: value}} for value in values)
+        yield distances[row][rows[row]].min(), Choice(ways, text)
+
+
+def swaps(site, number, mask):
+    """(distance, Choice) of each run of neighbours without an order."""
+    rows = mask.reshape(-1, mask.shape[-1])
+    distances = np.abs(site.position.reshape(rows.shape))
+    for row, first in np.argwhere(rows).tolist():
+        if first and rows[row, first - 1]:
+            continue  # within a run
+        last = first
+        while last < rows.shape[1] and rows[row, last]:
+            last += 1
+        ranks = range(first, min(last, first + OTHERS) + 1)
+        ways = tuple(
+            {number: {(row, *pair): 0}}
+            for pair in itertools.combinations(ranks, 2)
+        )
+        text = where(site, row, mask.shape[:-1])
+        text += f": ranks {first} to {last} are equal but for rounding"
+        yield distances[row, first:last].min(), Choice(ways, text)
 
 
 def equality(site):
     return site.operation in [packet.__name__ for packet in EQUALITIES]
 
 
-def other(site, element):
-    return (
-        site.other.reshape(-1)[element] if site.other is not None else 0
-    )
-
-
-def words(site, element):
-    """Such as "round at [2, 5] takes 1 or 2"."""
-    shape = site.position.shape
+def where(site, element, shape):
+    """Such as "round at [2, 5]"."""
     index = [int(i) for i in np.unravel_index(element, shape)]
-    at = f"{site.operation} at {index}"
-    if site.kind == "sign":
-        return (
-            f"{at} compares two numbers that are equal but for rounding"
-        )
-    if site.kind == "order":
-        return f"{at} and the next are equal but for rounding"
-    taken = [
-        f"{side.reshape(-1)[element].item():g}"
-        for side in (site.outcome, site.other)
-    ]
-    return f"{at} takes {taken[0]} or {taken[1]}"
+    return f"{site.operation} at {index}" if shape else site.operation
