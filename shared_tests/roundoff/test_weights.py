@@ -67,8 +67,8 @@ ENTRIES = {
         A["qkv.weight"][E : 2 * E],
     ),
     "slice of an inner axis": (
-        {"from": "conv.weight", "slice": [1, 1, 3]},
-        A["conv.weight"][:, 1:3],
+        {"from": "conv.weight", "slice": [2, 1, 3]},
+        A["conv.weight"][:, :, 1:3],
     ),
     "flipped": (
         {"from": "conv.weight", "flip": [2, 3]},
