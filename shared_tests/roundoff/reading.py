@@ -35,6 +35,7 @@ def read_entry(places, numbers):
     `number` gave. None also where a place is 0, which is no weight, or
     where a number is there twice.
     """
+    numbers = {n: array for n, array in numbers.items() if array.size}
     entry = unchecked_entry(np.asarray(places), numbers)
     if entry is None:
         return None
@@ -44,9 +45,10 @@ def read_entry(places, numbers):
 
 def unchecked_entry(places, numbers):
     names = list(numbers)
-    starts = [numbers[name].flat[0] for name in names]
-    if places.size == 0 or places.min() < 1:
+    last = sum(array.size for array in numbers.values())
+    if places.size == 0 or places.min() < 1 or places.max() > last:
         return None
+    starts = [numbers[name].flat[0] for name in names]
     owner = np.searchsorted(starts, places, side="right") - 1
     if (owner == owner.flat[0]).all():
         name = names[owner.flat[0]]

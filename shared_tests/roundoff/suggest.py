@@ -50,11 +50,17 @@ def suggest(torch_arrays, port_arrays):
     found = {}  # {port's name: entries}; a single one is the answer
     by_values(ours, theirs, alike, found)
     by_parts(ours, theirs, found)
-    by_shapes_and_names(ours, theirs, alike, found)
+    doubtful = by_shapes_and_names(ours, theirs, alike, found)
+    found.update(doubtful)
     used = used_names(found)
+    answers = {
+        port: entries[0]
+        for port, entries in found.items()
+        if len(entries) == 1 and port not in doubtful
+    }
     return Suggestion(
-        {p: es[0] for p, es in found.items() if len(es) == 1},
-        {p: es for p, es in found.items() if len(es) > 1},
+        answers,
+        {p: es for p, es in found.items() if p not in answers},
         [name for name in ours if name not in used],
         [name for name in theirs if name not in found],
     )
@@ -160,7 +166,10 @@ def by_sums(arrays, value):
 
 
 def by_shapes_and_names(ours, theirs, alike, found):
-    """What values do not tell, of the arrays that they left."""
+    """What values do not tell, of the arrays that they left.
+
+    Returns: {port's name: entries that fit} where neither tells
+    """
     used = used_names(found)
     fits = {
         port: [
@@ -184,13 +193,17 @@ def by_shapes_and_names(ours, theirs, alike, found):
             if port not in pairs
         }
         pairs = most_similar(fits, alike)
-    for port, names in fits.items():
-        wanted = theirs[port].shape
-        entries = [
-            e for n in names for e in layouts(n, ours[n].shape, wanted)
+    return {
+        port: [
+            entry
+            for name in names
+            for entry in layouts(
+                name, ours[name].shape, theirs[port].shape
+            )
         ]
-        if entries:
-            found[port] = entries
+        for port, names in fits.items()
+        if names
+    }
 
 
 def layouts(name, shape, wanted):

@@ -143,6 +143,8 @@ def test_numbers_that_start_elsewhere_are_not_guessed():
     assert set(found.ambiguous) == set(theirs)
     keras = {f"conv{i}.kernel": draw(9, 2, 3) for i in ("", "_1")}
     assert suggest(ours, keras).map == {}
+    keras = {f"conv{i}.kernel": draw(9, 2, 3) for i in ("", "_1", "_2")}
+    assert suggest(ours, keras).map == {}
     equal = {f"conv_{i}.kernel": draw(9, 2, 3) for i in (1, 2)}
     assert suggest(ours, equal).map == {
         f"conv_{i}.kernel": {
@@ -249,6 +251,59 @@ def test_what_a_converter_makes_otherwise_is_left_over():
     assert left == ["encoder/layer_0/fc1/kernel", "ones", "zeros"]
     sums = {"add": ["layers.0.q.bias", "layers.1.q.bias"]}
     assert mapping["gates/bias"] == sums
+
+
+def test_equal_numbers_tell_nothing():
+    """A fresh batch norm: what is 0 is of several kinds."""
+    zeros = np.zeros(5, np.float32)
+    ours = {"bn.bias": zeros, "bn.running_mean": zeros}
+    theirs = {"bn.moving_mean": -zeros, "bn.beta": zeros}
+    assert suggest(ours, theirs).map == {
+        "bn.moving_mean": "bn.running_mean",
+        "bn.beta": "bn.bias",
+    }
+
+
+def test_which_zero_it_is_does_not_count():
+    weight = np.float32([0.0, 1.0, 2.0])
+    other = {"b": np.float32([-0.0, 1.0, 2.0]), "c": weight + 1}
+    assert suggest({"a": weight}, other).map == {"b": "a"}
+
+
+def test_one_array_is_not_given_to_two():
+    ours = {"enc.q.weight": draw(1, 3, 2)}
+    theirs = {f"enc.{n}.kernel": draw(2, 2, 3) for n in ("q", "z")}
+    found = suggest(ours, theirs)
+    assert list(found.map) == ["enc.q.kernel"]
+    assert found.leftover_port == ["enc.z.kernel"]
+    theirs = {f"{n}.kernel": draw(2, 2, 3) for n in ("x", "y")}
+    found = suggest(ours, theirs)
+    assert found.map == {} and set(found.ambiguous) == set(theirs)
+
+
+def test_numbers_that_are_there_twice_do_not_tell_a_part():
+    q, k = draw(1, 4, 3), draw(2, 4, 3)
+    ours = {"q.weight": q, "r.weight": q, "k.weight": k}
+    found = suggest(ours, {"qk": np.concatenate([q, k])})
+    assert found.leftover_port == ["qk"]
+
+
+def test_shapes_that_no_reshape_of_neighbours_gives_do_not_fit():
+    ours = {"w": draw(1, 6, 4)}
+    assert suggest(ours, {"w": draw(2, 3, 8, 1)}).map == {}
+    assert suggest(ours, {"w": draw(2, 3, 2, 4)}).map == {
+        "w": {"from": "w", "reshape": [3, 2, 4]}
+    }
+
+
+def one_more(arrays):
+    return {name: array + 1 for name, array in arrays.items()}
+
+
+def test_what_a_converter_changes_is_no_entry():
+    """1 more is the place of the next number, but not the number."""
+    weights = {"a": draw(1, 5), "b": draw(2, 5)}
+    assert from_converter(one_more, weights)[0] == {}
 
 
 @pytest.mark.parametrize("arrays", [{}, {"w": draw(1, 0, 3)}])
