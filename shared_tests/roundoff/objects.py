@@ -47,9 +47,9 @@ def adopt(port, training):
 
     Raises: ValueError for a Keras layer that is not built
     """
-    if isinstance(port, tuple) and len(port) == 2:
-        if is_kind(port[0], "flax.linen"):
-            return of_linen(*port, training)
+    pair = isinstance(port, tuple) and len(port) == 2
+    if pair and is_kind(port[0], "flax.linen"):
+        return of_linen(*port, training)
     if is_kind(port, "torch.nn"):
         return of_torch(port, training)
     if is_kind(port, "flax.nnx"):
@@ -180,7 +180,9 @@ def of_linen(module, variables, training):
         given = nested((paths[n][0], params[n]) for n in paths)
         if not (training and others):
             return {"out": module.apply(given, *args, **kwargs)}
-        out, after = module.apply(given, *args, mutable=others, **kwargs)
+        out, after = module.apply(
+            given, *args, mutable=others, **kwargs
+        )
         buffers = {dotted(p): leaf for p, leaf in leaves(after)}
         return {"out": out, "buffers": buffers}
 
@@ -218,11 +220,8 @@ def of_keras(layer, training):
         n: np.asarray(v) for n, v in held.items() if n not in chance
     }
     names = {id(variable): name for name, variable in held.items()}
-    takes = inspect.signature(layer.call)
-    if "training" in takes.parameters:
-        mode = {"training": training}
-    else:
-        mode = {}
+    takes = inspect.signature(layer.call).parameters
+    mode = {"training": training} if "training" in takes else {}
 
     def place(params):
         check_names("Keras", holds, params)
@@ -231,7 +230,9 @@ def of_keras(layer, training):
         return every
 
     def call(params, args, kwargs):
-        moving = [params[names[id(v)]] for v in layer.trainable_variables]
+        moving = [
+            params[names[id(v)]] for v in layer.trainable_variables
+        ]
         still = [
             params[names[id(v)]] for v in layer.non_trainable_variables
         ]
