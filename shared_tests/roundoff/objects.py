@@ -17,6 +17,7 @@ Python 3.8 or later: the port's side.
 """
 
 import copy
+import inspect
 
 import numpy as np
 
@@ -140,7 +141,7 @@ def of_nnx(module, training):
         }
         return {"out": out, "buffers": buffers}
 
-    return Port("jax", call, place, holds, type(module).__call__)
+    return Port("jax", call, place, holds, module.__call__)
 
 
 def leaves(tree, path=()):
@@ -186,12 +187,10 @@ def of_linen(module, variables, training):
         buffers = {dotted(p): leaf for p, leaf in leaves(after)}
         return {"out": out, "buffers": buffers}
 
-    return Port("jax", call, place, holds, type(module).__call__)
+    return Port("jax", call, place, holds, module.__call__)
 
 
 def of_keras(layer, training):
-    import inspect
-
     import keras
 
     backend = keras.backend.backend()
@@ -242,6 +241,7 @@ def of_keras(layer, training):
         buffers = {
             names[id(v)]: new
             for v, new in zip(layer.non_trainable_variables, after)
+            if names[id(v)] in holds
         }
         return {"out": out, "buffers": buffers}
 
@@ -264,7 +264,9 @@ def of_gluon(block, training):
         return {n: p.data() for n, p in held.items()}
 
     def call(params, args, kwargs):
-        out = block(*args, **kwargs)
+        if kwargs:  # a block is called without keywords
+            args = inspect.signature(block.forward).bind(**kwargs).args
+        out = block(*args)
         buffers = {
             n: p.data() for n, p in held.items() if p.grad_req == "null"
         }
