@@ -368,18 +368,20 @@ def place(port, request, convert):
 
 def to_numpy(array):
     """(a copy, its dtype if NumPy has no such numbers, else "")."""
-    dtype = str(array.dtype).rpartition(".")[2]
     if hasattr(array, "asnumpy"):  # of MXNet
         array = array.asnumpy()
     elif hasattr(array, "detach"):  # of PyTorch
         array = array.detach().cpu()
+        dtype = str(array.dtype).rpartition(".")[2]
         if "float8" in dtype or dtype == "bfloat16":
             return array.float().numpy(), dtype
+        array = array.numpy()
+    elif hasattr(array, "numpy"):  # of TensorFlow
         array = array.numpy()
     array = np.array(array)
     if array.dtype.kind in "biufc":
         return array, ""
-    return array.astype(np.float32), dtype
+    return array.astype(np.float32), array.dtype.name
 
 
 def run(port, request):
