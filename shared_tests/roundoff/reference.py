@@ -333,10 +333,10 @@ class Reference:
             what = ", ".join(sorted(set(draws.found)))
             where = "; ".join(drawing(self.module))
             raise CheckError(
-                f"the forward pass draws random numbers ({what}"
-                f"{': ' + where if where else ''}), so no port can equal"
-                " it: call module.eval(), set p=0, or give the mask as an"
-                " input"
+                "the forward pass draws random numbers, as dropout does"
+                f" ({what}{': ' + where if where else ''}), so no port can"
+                " equal it: call module.eval(), set p=0, or give the mask"
+                " as an input"
             )
         second = self.run()
         for name, array in results.items():
