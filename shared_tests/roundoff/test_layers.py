@@ -125,7 +125,7 @@ class ConvNet(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(3, 6, 3, padding=1, bias=False)
         self.norm = BatchNorm(6)
-        self.act = nn.ReLU()
+        self.act = nn.ReLU(inplace=True)
         self.body = nn.Sequential(
             nn.Conv2d(6, 6, 3, bias=False), BatchNorm(6), nn.ReLU()
         )
