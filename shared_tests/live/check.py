@@ -24,7 +24,9 @@ FRAMEWORKS = ("jax", "tf", "mxnet")
 
 
 def framework_of(port):
-    names = {f"{framework}_port.py": framework for framework in FRAMEWORKS}
+    names = {
+        f"{framework}_port.py": framework for framework in FRAMEWORKS
+    }
     if port.name not in names:
         want = ", ".join(names)
         raise CheckError(f"LAYER expected a file {want}, got '{port}'")

@@ -1,7 +1,7 @@
 """Rounding or bug? The verdict for any model; imports nothing of this repo.
 
-    from roundoff import assert_rounding
-    from roundoff.check import check
+from roundoff import assert_rounding
+from roundoff.check import check
 """
 
 import importlib

@@ -12,8 +12,8 @@ import pathlib
 import sys
 
 from . import layer_file
-from .check import SEED, check
 from .budget import RUNS
+from .check import SEED, check
 from .errors import CheckError
 from .report import show
 
@@ -41,10 +41,19 @@ def parse(arguments):
     add("--python", help="the interpreter of the port; this one if not")
     add("--framework", help="of the port: jax, tf, mxnet, torch, numpy")
     add("--forward-only", action="store_true", help="no gradients")
-    add("--layers", action="store_true", help="outputs of submodules too")
+    add(
+        "--layers",
+        action="store_true",
+        help="outputs of submodules too",
+    )
     add("--weights", help="JSON: map to the port's names and layouts")
     add("--precision", default="float32", help="float32 or float64")
-    add("--runs", type=int, default=RUNS, help="that sample the rounding")
+    add(
+        "--runs",
+        type=int,
+        default=RUNS,
+        help="that sample the rounding",
+    )
     add("--seed", type=int, default=SEED, help="of all that is drawn")
     add("--json", help="write the report to this file as well")
     return parser.parse_args(arguments)

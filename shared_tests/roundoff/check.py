@@ -63,7 +63,9 @@ def failure(report):
     if line.diagnosis:
         texts.append(line.diagnosis)
     bad = sum(x.word != "rounding" for x in report.lines)
-    texts.append(f"{bad} of {len(report.lines)} arrays are not rounding")
+    texts.append(
+        f"{bad} of {len(report.lines)} arrays are not rounding"
+    )
     return "\n".join(texts)
 
 
@@ -125,9 +127,13 @@ def check(
 def check_options(precision, runs, python, port):
     if precision not in PRECISIONS:
         want = " or ".join(PRECISIONS)
-        raise ValueError(f"precision expected {want}, got {precision!r}")
+        raise ValueError(
+            f"precision expected {want}, got {precision!r}"
+        )
     if not isinstance(runs, int) or runs < 1:
-        raise ValueError(f"runs expected a positive integer, got {runs!r}")
+        raise ValueError(
+            f"runs expected a positive integer, got {runs!r}"
+        )
     if python is not None and not is_path(port):
         got = type(port).__name__
         raise ValueError(
@@ -154,9 +160,9 @@ def draw_cotangents(results, seed):
     """{path: float32 ndarray}, one for each output of floats."""
     rng = np.random.default_rng(seed + 1)
     return {
-        name.removeprefix("out."): rng.standard_normal(array.shape).astype(
-            np.float32
-        )
+        name.removeprefix("out."): rng.standard_normal(
+            array.shape
+        ).astype(np.float32)
         for name, array in results.items()
         if name.startswith("out.") and array.dtype.kind == "f"
     }
@@ -198,7 +204,9 @@ def run_port(port, request, framework, python):
     if is_path(port):
         name = os.path.basename(port)
         framework = framework or framework_by_name(name)
-        return child.ask(port, {**request, "framework": framework}, python)
+        return child.ask(
+            port, {**request, "framework": framework}, python
+        )
 
     def run():
         training = request["training"]
@@ -226,7 +234,9 @@ def port_results(answer, reference, weights, layers):
         part = results.pop(f"grad.{second}", None)
         if part is not None:
             whole = results.get(f"grad.{first}")
-            results[f"grad.{first}"] = part if whole is None else whole + part
+            results[f"grad.{first}"] = (
+                part if whole is None else whole + part
+            )
     if isinstance(layers, dict):
         for path, name in layers.items():
             if f"layer.{name}" in results:

@@ -17,6 +17,7 @@ Python 3.8 or later: the port's side.
 """
 
 import copy
+import inspect
 
 import numpy as np
 
@@ -47,9 +48,9 @@ def adopt(port, training):
 
     Raises: ValueError for a Keras layer that is not built
     """
-    if isinstance(port, tuple) and len(port) == 2:
-        if is_kind(port[0], "flax.linen"):
-            return of_linen(*port, training)
+    pair = isinstance(port, tuple) and len(port) == 2
+    if pair and is_kind(port[0], "flax.linen"):
+        return of_linen(*port, training)
     if is_kind(port, "torch.nn"):
         return of_torch(port, training)
     if is_kind(port, "flax.nnx"):
@@ -140,7 +141,7 @@ def of_nnx(module, training):
         }
         return {"out": out, "buffers": buffers}
 
-    return Port("jax", call, place, holds, type(module).__call__)
+    return Port("jax", call, place, holds, module.__call__)
 
 
 def leaves(tree, path=()):
@@ -180,16 +181,16 @@ def of_linen(module, variables, training):
         given = nested((paths[n][0], params[n]) for n in paths)
         if not (training and others):
             return {"out": module.apply(given, *args, **kwargs)}
-        out, after = module.apply(given, *args, mutable=others, **kwargs)
+        out, after = module.apply(
+            given, *args, mutable=others, **kwargs
+        )
         buffers = {dotted(p): leaf for p, leaf in leaves(after)}
         return {"out": out, "buffers": buffers}
 
-    return Port("jax", call, place, holds, type(module).__call__)
+    return Port("jax", call, place, holds, module.__call__)
 
 
 def of_keras(layer, training):
-    import inspect
-
     import keras
 
     backend = keras.backend.backend()
@@ -218,11 +219,8 @@ def of_keras(layer, training):
         n: np.asarray(v) for n, v in held.items() if n not in chance
     }
     names = {id(variable): name for name, variable in held.items()}
-    takes = inspect.signature(layer.call)
-    if "training" in takes.parameters:
-        mode = {"training": training}
-    else:
-        mode = {}
+    takes = inspect.signature(layer.call).parameters
+    mode = {"training": training} if "training" in takes else {}
 
     def place(params):
         check_names("Keras", holds, params)
@@ -231,7 +229,9 @@ def of_keras(layer, training):
         return every
 
     def call(params, args, kwargs):
-        moving = [params[names[id(v)]] for v in layer.trainable_variables]
+        moving = [
+            params[names[id(v)]] for v in layer.trainable_variables
+        ]
         still = [
             params[names[id(v)]] for v in layer.non_trainable_variables
         ]
@@ -241,6 +241,7 @@ def of_keras(layer, training):
         buffers = {
             names[id(v)]: new
             for v, new in zip(layer.non_trainable_variables, after)
+            if names[id(v)] in holds
         }
         return {"out": out, "buffers": buffers}
 
@@ -263,7 +264,9 @@ def of_gluon(block, training):
         return {n: p.data() for n, p in held.items()}
 
     def call(params, args, kwargs):
-        out = block(*args, **kwargs)
+        if kwargs:  # a block is called without keywords
+            args = inspect.signature(block.forward).bind(**kwargs).args
+        out = block(*args)
         buffers = {
             n: p.data() for n, p in held.items() if p.grad_req == "null"
         }

@@ -62,7 +62,9 @@ ROOTS = {
 # call(params, args, kwargs) -> {"out", "buffers", "layers"}; place, if
 # not None: place({name: ndarray}) -> {name: tensor}, into the object;
 # holds: {name: ndarray} of an object, None of a function
-Port = collections.namedtuple("Port", "framework call place holds takes")
+Port = collections.namedtuple(
+    "Port", "framework call place holds takes"
+)
 
 
 def frameworks_of(values):
@@ -201,7 +203,12 @@ def moving(request, params, convert):
         return made
 
     inputs = nest.map_leaves(tensor, request["inputs"])
-    return {n: params[n] for n in request["moving"]}, found, inputs
+    weights, seen = {}, set()
+    for name in request["moving"]:
+        if id(params[name]) not in seen:  # one that is shared, once
+            seen.add(id(params[name]))
+            weights[name] = params[name]
+    return weights, found, inputs
 
 
 def run_numpy(port, request):
@@ -263,9 +270,9 @@ def run_jax(port, request):
     def convert(array, like=None):
         return jnp.asarray(array, None if like is None else like.dtype)
 
-    if request["precision"] == "float64":
-        if not jax.config.jax_enable_x64:
-            raise ValueError("float64: JAX expected jax_enable_x64")
+    wide = request["precision"] == "float64"
+    if wide and not jax.config.jax_enable_x64:
+        raise ValueError("float64: JAX expected jax_enable_x64")
     params = place(port, request, convert)
     weights, floats, inputs = moving(request, params, convert)
     if request["cotangents"] is None:
@@ -361,18 +368,20 @@ def place(port, request, convert):
 
 def to_numpy(array):
     """(a copy, its dtype if NumPy has no such numbers, else "")."""
-    dtype = str(array.dtype).rpartition(".")[2]
     if hasattr(array, "asnumpy"):  # of MXNet
         array = array.asnumpy()
-    elif hasattr(array, "cpu"):  # of PyTorch
+    elif hasattr(array, "detach"):  # of PyTorch
         array = array.detach().cpu()
+        dtype = str(array.dtype).rpartition(".")[2]
         if "float8" in dtype or dtype == "bfloat16":
             return array.float().numpy(), dtype
+        array = array.numpy()
+    elif hasattr(array, "numpy"):  # of TensorFlow
         array = array.numpy()
     array = np.array(array)
     if array.dtype.kind in "biufc":
         return array, ""
-    return array.astype(np.float32), dtype
+    return array.astype(np.float32), array.dtype.name
 
 
 def run(port, request):
@@ -416,19 +425,21 @@ def unsteady(port, request, results):
 
 
 def load_file(path, *names):
-    """The Python file at path, which must define one of these names."""
+    """The Python file at path, which must define one of these names, as
+    a rule the first."""
     path = os.path.abspath(path)
-    sys.path.insert(0, os.path.dirname(path))  # it may import neighbours
+    sys.path.insert(
+        0, os.path.dirname(path)
+    )  # it may import neighbours
     stem = os.path.splitext(os.path.basename(path))[0]
     spec = importlib.util.spec_from_file_location(stem, path)
     file = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(stem, file)  # dataclasses look there
     spec.loader.exec_module(file)
     if not any(hasattr(file, name) for name in names):
-        want = " or ".join(names)
         has = [n for n in vars(file) if not n.startswith("_")]
         base = os.path.basename(path)
-        raise ValueError(f"{base} expected {want}, got {has}")
+        raise ValueError(f"{base} expected {names[0]}, got {has}")
     return file
 
 

@@ -149,7 +149,13 @@ def wide(tensor):
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor.resolve_conj())
     array = tensor.cpu().numpy().copy()
-    return array.astype(np.float64) if array.dtype.kind == "f" else array
+    return (
+        array.astype(np.float64) if array.dtype.kind == "f" else array
+    )
+
+
+def same(before, after):
+    return before is not None and torch.equal(before, after)
 
 
 class Reference:
@@ -177,11 +183,10 @@ class Reference:
         self.layers = layers
         self.left_out = {}
         self.read_parameters()
-        self.buffers = [
-            (part, name, None if b is None else b.clone())
-            for part in self.module.modules()
-            for name, b in part._buffers.items()
-        ]
+        self.saved = {
+            name: None if buffer is None else buffer.clone()
+            for name, (_, _, buffer) in self.buffers().items()
+        }
         self.changed = None
 
     def read_parameters(self):
@@ -215,8 +220,17 @@ class Reference:
                 f"an input and a parameter are both {sorted(clash)}"
             )
 
+    def buffers(self):
+        """{full name: (its module, its name there, the tensor)}."""
+        return {
+            f"{path}.{name}" if path else name: (part, name, buffer)
+            for path, part in self.module.named_modules()
+            for name, buffer in part._buffers.items()
+        }
+
     def restore(self):
-        for part, name, saved in self.buffers:
+        for full, (part, name, _) in self.buffers().items():
+            saved = self.saved.get(full)
             fresh = None if saved is None else saved.clone()
             part._buffers[name] = fresh
 
@@ -277,24 +291,16 @@ class Reference:
         return results
 
     def changed_buffers(self):
-        before = {
-            (id(part), name): saved for part, name, saved in self.buffers
-        }
-        now = {}
-        for path, part in self.module.named_modules():
-            for name, buffer in part._buffers.items():
-                if buffer is None:
-                    continue
-                full = f"{path}.{name}" if path else name
-                saved = before.get((id(part), name))
-                same = saved is not None and torch.equal(saved, buffer)
-                if self.changed is None and not same:
-                    now[f"buffer.{full}"] = wide(buffer)
-                elif self.changed and f"buffer.{full}" in self.changed:
-                    now[f"buffer.{full}"] = wide(buffer)
+        """Those that the first forward pass has changed."""
+        now = {n: b for n, (_, _, b) in self.buffers().items()}
         if self.changed is None:
-            self.changed = set(now)
-        return now
+            self.changed = [
+                name
+                for name, buffer in now.items()
+                if buffer is not None
+                and not same(self.saved.get(name), buffer)
+            ]
+        return {f"buffer.{n}": wide(now[n]) for n in self.changed}
 
     def gradients(self, outs, floats, cotangents):
         named = dict(self.module.named_parameters())

@@ -124,7 +124,11 @@ def compare_integers(name, value, reference):
 
 def missing(name, side):
     return Line(
-        name, math.inf, math.nan, "missing", [f"{side} has no such array"]
+        name,
+        math.inf,
+        math.nan,
+        "missing",
+        [f"{side} has no such array"],
     )
 
 
