@@ -197,5 +197,9 @@ def first_wrong(lines):
     for name in wrong:
         if name in calls and calls[name] not in fed_wrong:
             return calls[name].partition("#")[0]
+    for name in wrong:  # what a layer keeps, and shows to no other
+        kind, _, path = name.rpartition(".")[0].partition(".")
+        if kind == "buffer" and path not in fed_wrong:
+            return path
     seen = [name for name in wrong if name.startswith((PREFIX, "out."))]
     return "" if seen else None

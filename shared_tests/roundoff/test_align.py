@@ -122,20 +122,20 @@ def test_a_map_may_turn_axes():
     assert found.arrays["layer.a"].shape == (2, 4)
 
 
+def line(name, word):
+    ratio = 2.0 if word == "bug" else 0.25
+    return SimpleNamespace(name=name, word=word, ratio=ratio, rms=0.5)
+
+
 def lines(text):
     """'a+ b- ...': layers that are rounding, or a bug."""
+    words = {"+": "rounding", "-": "bug", "?": "undecided"}
     return [
-        SimpleNamespace(
-            name=word[:-1]
-            if word[:4] == "out."
-            else f"layer.{word[:-1]}",
-            word={"+": "rounding", "-": "bug", "?": "undecided"}[
-                word[-1]
-            ],
-            ratio=2.0 if word[-1] == "-" else 0.25,
-            rms=0.5,
+        line(
+            part[:-1] if "out." in part else f"layer.{part[:-1]}",
+            words[part[-1]],
         )
-        for word in text.split()
+        for part in text.split()
     ]
 
 
@@ -188,6 +188,19 @@ def test_the_tree():
     text = console.file.getvalue()
     for line in want:
         assert line.strip() in text
+
+
+def test_a_buffer_is_of_its_layer():
+    some = lines("a+ n#2@0+ n+ n#2+ z+")
+    some += [line("buffer.n.running_mean", "bug")]
+    assert first_wrong(some) == "n"
+    want = (
+        "rounding, but its buffers are not <- the first that is wrong"
+    )
+    assert plain(some).splitlines()[1].endswith(want)
+    fed_wrong = lines("a@0+ a+ n@0- n- out.y-")
+    assert first_wrong([*fed_wrong, some[-1]]) == ""
+    assert first_wrong([line("buffer.mean", "bug")]) == ""
 
 
 def test_code_between_layers_has_a_line():

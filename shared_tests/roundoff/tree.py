@@ -25,6 +25,11 @@ def rows(lines, left=()):
         if name.startswith(PREFIX) and "@" not in name
     ]
     first = first_wrong(lines)
+    marked = [
+        call for call in judged if call.partition("#")[0] == first
+    ]
+    wrong = [c for c in marked if summary(judged[c])[1] in WRONG]
+    marked = (wrong or marked)[:1]
     found = []
     if first == "":
         found.append((0, "the module itself", MARK, "bug"))
@@ -42,8 +47,9 @@ def rows(lines, left=()):
                 text, word = summary(judged[name])
             elif name in lost:
                 text = "not compared"
-            if word in WRONG and name.partition("#")[0] == first:
-                text = f"{text} {MARK}"
+            if name in marked:
+                buffer = "" if wrong else ", but its buffers are not"
+                text, word = f"{text}{buffer} {MARK}", "bug"
             found.append((depth, part, text, word))
             walk(parts, depth + 1, f"{name}.")
 
