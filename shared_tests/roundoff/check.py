@@ -13,6 +13,7 @@ import os
 import numpy as np
 
 from . import budget, child
+from . import layers as layer_outputs
 from . import port as port_side
 from .errors import CheckError, RoundingError
 from .reference import Reference
@@ -106,7 +107,7 @@ def check(
         cotangents = draw_cotangents(first, seed)
     request = make_request(reference, cotangents, weights)
     answer = run_port(port, request, framework, python)
-    results = port_results(answer, reference, weights, layers)
+    results = port_results(answer, reference, weights)
     if gradients:
         used = [name.partition(".")[2] for name in answer["used"]]
         cotangents = {path: cotangents[path] for path in used}
@@ -117,10 +118,11 @@ def check(
         ),
     )
     unchanged_buffers(results, reference, references, sigmas)
+    results, said = lined_up(results, references, layers)
     lines, notes = judged(
         results, answer["dtypes"], references, sigmas, precision
     )
-    notes += remarks(reference, answer)
+    notes += said + remarks(reference, answer)
     return Report(lines, notes, precision, runs, seed)
 
 
@@ -196,6 +198,7 @@ def make_request(reference, cotangents, weights):
         "by_name": reference.by_name,
         "cotangents": cotangents,
         "training": reference.module.training,
+        "layers": reference.layers,
         "precision": reference.precision,
     }
 
@@ -210,7 +213,8 @@ def run_port(port, request, framework, python):
 
     def run():
         training = request["training"]
-        adopted = port_side.adopt(port, framework, training)
+        layers = request["layers"]
+        adopted = port_side.adopt(port, framework, training, layers)
         answer = port_side.run(adopted, request)
         found = port_side.unsteady(adopted, request, answer["results"])
         return {**answer, "unsteady": found}
@@ -224,7 +228,7 @@ def framework_by_name(name):
     return head if head in port_side.FRAMEWORKS else None
 
 
-def port_results(answer, reference, weights, layers):
+def port_results(answer, reference, weights):
     """The port's arrays, under PyTorch's names."""
     results = dict(answer["results"])
     if weights is not None:
@@ -237,11 +241,32 @@ def port_results(answer, reference, weights, layers):
             results[f"grad.{first}"] = (
                 part if whole is None else whole + part
             )
-    if isinstance(layers, dict):
-        for path, name in layers.items():
-            if f"layer.{name}" in results:
-                results[f"layer.{path}"] = results.pop(f"layer.{name}")
     return results
+
+
+def lined_up(results, references, layers):
+    """(the results, outputs of layers under PyTorch's names, notes)."""
+    ours, theirs = (
+        {n: arrays[n] for n in arrays if n.startswith("layer.")}
+        for arrays in (references, results)
+    )
+    mapping = layers if isinstance(layers, dict) else {}
+    found = layer_outputs.align(ours, theirs, mapping)
+    others = {n: a for n, a in results.items() if n not in theirs}
+    if not layers:
+        return others, []
+    notes = [
+        f"{words}: {', '.join(names)}"
+        for words, names in (
+            (
+                "layers of the port that PyTorch does not have",
+                [n for n in found.left_port if "@" not in n],
+            ),
+            ("compared with the channels second", found.turned),
+        )
+        if names
+    ]
+    return others | found.arrays, notes
 
 
 def back(results, kind, reference, weights):
@@ -294,7 +319,8 @@ def judged(results, dtypes, references, sigmas, precision):
                 compare(name, value, reference, sigma, precision)
             )
         elif name.startswith("layer.") or is_counter(name, reference):
-            lost["the port"].append(name)
+            if "@" not in name:  # what a layer is called with
+                lost["the port"].append(name)
         else:
             lines.append(missing(name, "the port"))
     for name in results:

@@ -21,6 +21,7 @@ import inspect
 
 import numpy as np
 
+from .calls import record
 from .port import Port
 
 UNKNOWN = (
@@ -43,25 +44,35 @@ def is_kind(port, *heads):
     )
 
 
-def adopt(port, training):
+def adopt(port, training, layers=False):
     """A Port of an object, or None where it is no object of these.
+
+    layers: whether outputs of its parts are results too (calls.py)
 
     Raises: ValueError for a Keras layer that is not built
     """
     pair = isinstance(port, tuple) and len(port) == 2
     if pair and is_kind(port[0], "flax.linen"):
-        return of_linen(*port, training)
+        return of_linen(*port, training, layers)
     if is_kind(port, "torch.nn"):
-        return of_torch(port, training)
+        return of_torch(port, training, layers)
     if is_kind(port, "flax.nnx"):
-        return of_nnx(port, training)
+        return of_nnx(port, training, layers)
     if is_kind(port, "keras"):
-        return of_keras(port, training)
+        return of_keras(port, training, layers)
     if is_kind(port, "mxnet.gluon"):
-        return of_gluon(port, training)
+        return of_gluon(port, training, layers)
     if callable(port):
         return None
     raise ValueError(UNKNOWN.format(type(port).__name__))
+
+
+def watched(model, layers, function, args, kwargs):
+    """(what the function returns, {path: tensor} of the model's parts)."""
+    if not layers:
+        return function(*args, **kwargs), None
+    with record(model) as found:
+        return function(*args, **kwargs), found
 
 
 def check_names(framework, holds, params):
@@ -80,7 +91,7 @@ def check_names(framework, holds, params):
             )
 
 
-def of_torch(module, training):
+def of_torch(module, training, layers):
     import torch
 
     module = copy.deepcopy(module).train(training)
@@ -104,8 +115,9 @@ def of_torch(module, training):
         return held
 
     def call(params, args, kwargs):
-        out = module(*args, **kwargs)
-        return {"out": out, "buffers": dict(module.named_buffers())}
+        out, found = watched(module, layers, module, args, kwargs)
+        buffers = dict(module.named_buffers())
+        return {"out": out, "buffers": buffers, "layers": found}
 
     return Port("torch", call, place, holds, module.forward)
 
@@ -114,7 +126,7 @@ def dotted(path):
     return ".".join(str(key) for key in path)
 
 
-def of_nnx(module, training):
+def of_nnx(module, training, layers):
     import jax.numpy as jnp
     from flax import nnx
 
@@ -133,13 +145,13 @@ def of_nnx(module, training):
         ]
         fresh = nnx.merge(graph, chance, nnx.from_flat_state(flat))
         fresh.train() if training else fresh.eval()
-        out = fresh(*args, **kwargs)
+        out, found = watched(fresh, layers, fresh, args, kwargs)
         after = nnx.split(fresh, nnx.RngState, nnx.Param, ...)[-1]
         buffers = {
             dotted(path): variable.get_value()
             for path, variable in nnx.to_flat_state(after)
         }
-        return {"out": out, "buffers": buffers}
+        return {"out": out, "buffers": buffers, "layers": found}
 
     return Port("jax", call, place, holds, module.__call__)
 
@@ -163,7 +175,7 @@ def nested(flat):
     return tree
 
 
-def of_linen(module, variables, training):
+def of_linen(module, variables, training, layers):
     import jax.numpy as jnp
 
     paths = {
@@ -179,18 +191,20 @@ def of_linen(module, variables, training):
 
     def call(params, args, kwargs):
         given = nested((paths[n][0], params[n]) for n in paths)
-        if not (training and others):
-            return {"out": module.apply(given, *args, **kwargs)}
-        out, after = module.apply(
-            given, *args, mutable=others, **kwargs
-        )
+        if training and others:
+            kwargs = dict(kwargs, mutable=others)
+        args = (given, *args)
+        out, found = watched(module, layers, module.apply, args, kwargs)
+        after = {}
+        if training and others:
+            out, after = out
         buffers = {dotted(p): leaf for p, leaf in leaves(after)}
-        return {"out": out, "buffers": buffers}
+        return {"out": out, "buffers": buffers, "layers": found}
 
     return Port("jax", call, place, holds, module.__call__)
 
 
-def of_keras(layer, training):
+def of_keras(layer, training, layers):
     import keras
 
     backend = keras.backend.backend()
@@ -235,21 +249,25 @@ def of_keras(layer, training):
         still = [
             params[names[id(v)]] for v in layer.non_trainable_variables
         ]
-        out, after = layer.stateless_call(
-            moving, still, *args, **kwargs, **mode
+        (out, after), found = watched(
+            layer,
+            layers,
+            layer.stateless_call,
+            (moving, still, *args),
+            dict(kwargs, **mode),
         )
         buffers = {
             names[id(v)]: new
             for v, new in zip(layer.non_trainable_variables, after)
             if names[id(v)] in holds
         }
-        return {"out": out, "buffers": buffers}
+        return {"out": out, "buffers": buffers, "layers": found}
 
     framework = "tf" if backend == "tensorflow" else "jax"
     return Port(framework, call, place, holds, layer.call)
 
 
-def of_gluon(block, training):
+def of_gluon(block, training, layers):
     import mxnet as mx
 
     mx.npx.set_np()
@@ -266,10 +284,10 @@ def of_gluon(block, training):
     def call(params, args, kwargs):
         if kwargs:  # a block is called without keywords
             args = inspect.signature(block.forward).bind(**kwargs).args
-        out = block(*args)
+        out, found = watched(block, layers, block, args, {})
         buffers = {
             n: p.data() for n, p in held.items() if p.grad_req == "null"
         }
-        return {"out": out, "buffers": buffers}
+        return {"out": out, "buffers": buffers, "layers": found}
 
     return Port("mxnet", call, place, holds, block.forward)

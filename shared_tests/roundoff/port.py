@@ -15,6 +15,7 @@ anything else is its output, a nest of arrays. A request, a dict, has
     inputs      {name: nest}, in order; by_name: they are keywords
     cotangents  {path of an output: ndarray}; None: forward only
     training    whether the layers are in training mode
+    layers      whether outputs of the parts of an object are results
     precision   float32 or float64
 """
 
@@ -443,23 +444,23 @@ def load_file(path, *names):
     return file
 
 
-def of_file(path, framework, training):
+def of_file(path, framework, training, layers):
     """(a Port, backward or None) of a file with forward or make."""
     file = load_file(path, "forward", "make")
     if hasattr(file, "make"):
-        return adopt(file.make(), framework, training), None
+        return adopt(file.make(), framework, training, layers), None
     framework = framework or framework_of(file.forward)
     port = of_function(framework, file.forward)
     return port, getattr(file, "backward", None)
 
 
-def adopt(port, framework, training):
+def adopt(port, framework, training, layers=False):
     """A Port of an object or a function.
 
     Raises: ValueError
     """
     objects = importlib.import_module(__package__ + ".objects")
-    adopted = objects.adopt(port, training)
+    adopted = objects.adopt(port, training, layers)
     if adopted is None:
         framework = framework or framework_of(port)
         return of_function(framework, port)
@@ -495,7 +496,9 @@ def answer(request):
     path, framework = request["path"], request["framework"]
     try:
         prepare(framework, request["precision"])
-        port, backward = of_file(path, framework, request["training"])
+        port, backward = of_file(
+            path, framework, request["training"], request["layers"]
+        )
         if request["params"] is None:
             return {"holds": port.holds}
         request["backward"] = backward

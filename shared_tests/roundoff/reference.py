@@ -17,13 +17,9 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from . import layers as layer_outputs
 from . import nest
 from .errors import CheckError
-
-try:
-    from . import layers as layer_outputs
-except ImportError:  # not there yet
-    layer_outputs = None
 
 FLOATS = (torch.float32, torch.float64)
 

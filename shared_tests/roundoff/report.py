@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from .layers import first_wrong
 from .verdict import FACTOR, LARGEST, UNIT_ROUNDOFF, judge, ratio
 from .verdict import budget as allowed
 
@@ -175,11 +176,9 @@ class Report:
 
     @property
     def first_wrong_layer(self):
-        """Path of the first submodule whose output is wrong, or None."""
-        for line in self.lines:
-            if line.name.startswith("layer.") and line.word in WRONG:
-                return line.name.removeprefix("layer.")
-        return None
+        """Path of the first submodule whose output is wrong, "" of the
+        module itself, or None: layers.py."""
+        return first_wrong(self.lines)
 
     def details(self):
         """What there is to say of lines that are not rounding."""

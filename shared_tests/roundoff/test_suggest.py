@@ -266,8 +266,9 @@ def test_equal_numbers_tell_nothing():
 
 def test_which_zero_it_is_does_not_count():
     weight = np.float32([0.0, 1.0, 2.0])
-    other = {"b": np.float32([-0.0, 1.0, 2.0]), "c": weight + 1}
-    assert suggest({"a": weight}, other).map == {"b": "a"}
+    ours = {"a": weight, "c": weight + 1}
+    found = suggest(ours, {"b": np.float32([-0.0, 1.0, 2.0])})
+    assert found.map == {"b": "a"}
 
 
 def test_one_array_is_not_given_to_two():
