@@ -11,7 +11,8 @@ import math
 
 import numpy as np
 
-from .layers import first_wrong
+from . import tree
+from .layers import PREFIX, first_wrong
 from .verdict import FACTOR, LARGEST, UNIT_ROUNDOFF, judge, ratio
 from .verdict import budget as allowed
 
@@ -183,7 +184,7 @@ class Report:
     def details(self):
         """What there is to say of lines that are not rounding."""
         for line in self.lines:
-            if line.word != "rounding":
+            if line.word != "rounding" and "@" not in line.name:
                 yield from (f"{line.name} {x}" for x in line.elements)
                 if line.diagnosis:
                     yield f"{line.name}: {line.diagnosis}"
@@ -221,8 +222,15 @@ class Report:
         return text.getvalue().rstrip()
 
 
+def has_layers(report):
+    return any(line.name.startswith(PREFIX) for line in report.lines)
+
+
 def rows(report):
+    """Of the table; layers are in a tree (tree.py)."""
     for line in report.lines:
+        if line.name.startswith(PREFIX):
+            continue
         yield (
             line.name,
             f"{line.ratio:.3g}",
@@ -249,6 +257,8 @@ def show(report, file=None):
         print(plain(report), file=file)
         return
     console = Console(file=file, width=100 if file else None)
+    if has_layers(report):
+        console.print(tree.tree(report.lines))
     table = Table()
     for head in HEADS:
         table.add_column(head, overflow="fold")
@@ -268,4 +278,5 @@ def plain(report):
         "  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip()
         for row in table
     ]
-    return "\n".join([*lines, *report.details()])
+    layers = [tree.plain(report.lines)] if has_layers(report) else []
+    return "\n".join([*layers, *lines, *report.details()])
