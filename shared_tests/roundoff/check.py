@@ -11,6 +11,7 @@ choose.
 import numpy as np
 
 from . import budget, precisions
+from . import weights as weight_maps
 from .asking import is_path, make_request, port_results, run_port
 from .errors import RoundingError
 from .judging import Case, judge_all
@@ -108,7 +109,7 @@ def check(
         *(layers, precision, runs, seed),
     )
     lines, notes, made = guarded("module", lambda: judge_all(case))
-    notes += remarks(reference, answer)
+    notes += remarks(reference, answer, request, weights)
     return Report(lines, notes, precision, made, seed)
 
 
@@ -143,11 +144,17 @@ def cotangent(precision, array):
     return given(precision, precisions.rounded(narrow, array))
 
 
-def remarks(reference, answer):
+def remarks(reference, answer, request, weights):
     notes = [
         f"the port's {name} is not the same bits the second time"
         for name in answer["unsteady"]
     ]
+    unused = [n for n in answer["unheld"] if n in reference.trainable]
+    if weights is not None:
+        names = list(reference.params), list(request["params"])
+        unused = weight_maps.leftover(weights, *names)[0]
+    if unused:
+        notes.append(f"the port does not get {', '.join(unused)}")
     left_out = {**reference.left_out, **answer["left_out"]}
     notes += [
         f"{path} is a {kind}, no array: not compared"

@@ -6,7 +6,9 @@ import numpy as np
 
 from . import diagnosis, precisions, sampling, sides
 from . import layers as layer_outputs
+from .errors import CheckError
 from .report import compare, missing
+from .selfcheck import SelfCheckError
 from .verdict import UNIT_ROUNDOFF
 
 DIAGNOSED = (
@@ -59,14 +61,23 @@ def sampled(case):
         lines, _ = judged(case, results, references, least)
         return all(line.word == "rounding" for line in lines)
 
-    sample = sampling.estimate(
-        case.compute,
-        case.seed,
-        case.runs,
-        enough,
-        precisions.noise(name, case.reference.module),
-        precisions.precision(name).finest,
-    )
+    try:
+        sample = sampling.estimate(
+            case.compute,
+            case.seed,
+            case.runs,
+            enough,
+            precisions.noise(name, case.reference.module),
+            precisions.precision(name).finest,
+        )
+    except SelfCheckError as error:
+        name = case.reference.unsteady()
+        if not name:
+            raise
+        raise CheckError(
+            f"the module's {name} is another one the second time: it"
+            " keeps a state that is no buffer"
+        ) from error
     sigmas = precisions.in_units(name, sample.sigma)
     return dict(sample.reference), sigmas, sample.runs
 

@@ -214,6 +214,8 @@ def moving(request, params, convert):
     inputs = nest.map_leaves(tensor, request["inputs"])
     weights, seen = {}, set()
     for name in request["moving"]:
+        if name not in params:  # the object has none
+            continue
         if id(params[name]) not in seen:  # one that is shared, once
             seen.add(id(params[name]))
             weights[name] = params[name]
@@ -404,6 +406,7 @@ def run(port, request):
     results   {"out.<path>", "grad.<name>", "buffer.<name>", ...: ndarray}
     used      names of the outputs whose cotangents went in; None without
     dtypes    {name: dtype} where NumPy has none: results has float32
+    unheld    names of params that the port does not have
     left_out  {path: type} of outputs that are no arrays
     """
     request = dict(request, left_out={})
@@ -418,10 +421,12 @@ def run(port, request):
         results[name], dtype = to_numpy(array)
         if dtype:
             dtypes[name] = dtype
+    holds = request["params"] if port.holds is None else port.holds
     return {
         "results": results,
         "used": used,
         "dtypes": dtypes,
+        "unheld": [n for n in request["params"] if n not in holds],
         "left_out": request["left_out"],
     }
 

@@ -268,7 +268,9 @@ def show(report, file=None):
         table.add_row(*cells, style + word)
     console.print(table)
     for text in report.details():
-        console.print(text, markup=False, highlight=False)
+        console.print(
+            text, markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def plain(report):

@@ -180,6 +180,34 @@ def test_weights_of_other_names_and_layouts(dense):
     )
 
 
+def test_a_state_that_is_no_buffer_is_refused():
+    class Counts(nn.Module):
+        calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return x * self.calls
+
+    with pytest.raises(CheckError, match=r"out\.y is another one"):
+        check(Counts(), nn.Identity(), X, runs=RUNS)
+
+
+def test_a_parameter_that_the_port_does_not_get(dense):
+    bare = nn.Linear(3, 2, bias=False)
+    report = check(dense, bare, X, runs=RUNS)
+    assert "the port does not get bias" in report.notes
+    found = {line.name: line.word for line in report.lines}
+    assert found["grad.bias"] == "missing" and found["out.y"] == "bug"
+
+    def port(params, x):
+        return x @ params["kernel"].T
+
+    report = check(
+        dense, port, X, weights={"kernel": "weight"}, runs=RUNS
+    )
+    assert "the port does not get bias" in report.notes
+
+
 def test_a_note_on_what_stays_unseen():
     module = nn.LayerNorm(3)
 

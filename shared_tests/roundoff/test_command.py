@@ -139,9 +139,7 @@ def test_the_first_wrong_layer(run, files, tmp_path):
     tree = out.partition("array")[0]
     (marked,) = (x for x in tree.splitlines() if "first that is" in x)
     assert "module itself" in marked  # between first and second
-    files[1].write_text(
-        LAYER.replace("nn.Linear(4, 3)", "nn.Linear(4, 3, bias=False)")
-    )
+    files[1].write_text(LAYER.replace("(4, 3)", "(4, 3, bias=False)"))
     path = tmp_path / "layers.json"
     path.write_text('{"second": "second"}')
     status, out, _ = run("--layers", path, "--forward-only")
