@@ -97,10 +97,12 @@ def of_torch(module, training, layers):
     module = copy.deepcopy(module).train(training)
     held = dict(module.named_parameters(remove_duplicate=False))
     held.update(module.named_buffers(remove_duplicate=False))
-    holds = {n: t.detach().cpu().numpy() for n, t in held.items()}
+    holds = {
+        n: t.detach().cpu().float().numpy() for n, t in held.items()
+    }
     state = set(module.state_dict(keep_vars=True))
 
-    def place(params):
+    def place(params, convert):
         # a buffer that is not saved is the port's own
         check_names(
             "PyTorch",
@@ -110,8 +112,8 @@ def of_torch(module, training, layers):
         with torch.no_grad():
             for name, tensor in held.items():
                 if name in params:
-                    array = torch.tensor(params[name])
-                    tensor.copy_(array.to(tensor.dtype))
+                    new = convert(params[name])
+                    tensor.data = new.reshape(tensor.shape)
         return held
 
     def call(params, args, kwargs):
@@ -127,16 +129,15 @@ def dotted(path):
 
 
 def of_nnx(module, training, layers):
-    import jax.numpy as jnp
     from flax import nnx
 
     graph, chance, state = nnx.split(module, nnx.RngState, ...)
     held = {dotted(p): (p, v) for p, v in nnx.to_flat_state(state)}
     holds = {n: np.asarray(v.get_value()) for n, (_, v) in held.items()}
 
-    def place(params):
+    def place(params, convert):
         check_names("NNX", holds, params)
-        return {n: jnp.asarray(params[n]) for n in holds}
+        return {n: convert(params[n]) for n in holds}
 
     def call(params, args, kwargs):
         flat = [
@@ -176,7 +177,6 @@ def nested(flat):
 
 
 def of_linen(module, variables, training, layers):
-    import jax.numpy as jnp
 
     paths = {
         dotted(path[1:] if path[0] == "params" else path): (path, leaf)
@@ -185,9 +185,9 @@ def of_linen(module, variables, training, layers):
     holds = {n: np.asarray(leaf) for n, (_, leaf) in paths.items()}
     others = [key for key in variables if key != "params"]
 
-    def place(params):
+    def place(params, convert):
         check_names("Linen", holds, params)
-        return {n: jnp.asarray(params[n]) for n in holds}
+        return {n: convert(params[n]) for n in holds}
 
     def call(params, args, kwargs):
         given = nested((paths[n][0], params[n]) for n in paths)
@@ -218,7 +218,7 @@ def of_keras(layer, training, layers):
             f"a Keras layer expected built, with layer.build(shape) or"
             f" one call, got {layer.name}, which is not"
         )
-    convert = keras.ops.convert_to_tensor
+    tensor = keras.ops.convert_to_tensor
     held = {}
     for variable in layer.variables:
         path = variable.path.split("/")
@@ -236,10 +236,10 @@ def of_keras(layer, training, layers):
     takes = inspect.signature(layer.call).parameters
     mode = {"training": training} if "training" in takes else {}
 
-    def place(params):
+    def place(params, convert):
         check_names("Keras", holds, params)
         every = {n: convert(params[n]) for n in holds}
-        every.update((n, convert(held[n])) for n in chance)
+        every.update((n, tensor(held[n])) for n in chance)
         return every
 
     def call(params, args, kwargs):
@@ -274,11 +274,10 @@ def of_gluon(block, training, layers):
     held = block._collect_params_with_prefix()
     holds = {n: p.data().asnumpy() for n, p in held.items()}
 
-    def place(params):
+    def place(params, convert):
         check_names("Gluon", holds, params)
         for name, parameter in held.items():
-            array = mx.np.array(params[name], dtype=params[name].dtype)
-            parameter.set_data(array)
+            parameter.set_data(convert(params[name]))
         return {n: p.data() for n, p in held.items()}
 
     def call(params, args, kwargs):

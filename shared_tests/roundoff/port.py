@@ -16,7 +16,8 @@ anything else is its output, a nest of arrays. A request, a dict, has
     cotangents  {path of an output: ndarray}; None: forward only
     training    whether the layers are in training mode
     layers      whether outputs of the parts of an object are results
-    precision   float32 or float64
+    precision   float32 or float64; bfloat16 or float16: floats are sent
+                as float32 and cast to it
 """
 
 import collections
@@ -61,7 +62,7 @@ ROOTS = {
 }
 
 # call(params, args, kwargs) -> {"out", "buffers", "layers"}; place, if
-# not None: place({name: ndarray}) -> {name: tensor}, into the object;
+# not None: place({name: ndarray}, convert) -> {name: tensor}, in it;
 # holds: {name: ndarray} of an object, None of a function
 Port = collections.namedtuple(
     "Port", "framework call place holds takes"
@@ -148,13 +149,13 @@ def parts(port, params, inputs, request):
     """{"out.<path>", "buffer.<name>", "layer.<path>": tensor}."""
     args, kwargs = arguments(port, dict(request, inputs=inputs))
     result = port.call(params, args, kwargs)
-    found = {}
+    found, narrow = {}, request["precision"] != "float64"
     for part, short in PARTS.items():
         for path, leaf in nest.flatten(result.get(part)).items():
             if isinstance(leaf, (bool, int)):
                 leaf = np.asarray(leaf)
             elif isinstance(leaf, float):
-                leaf = np.asarray(leaf, request["precision"])
+                leaf = np.asarray(leaf, "f4" if narrow else "f8")
             if is_array(leaf):
                 found[f"{short}.{path}"] = leaf
             else:
@@ -182,6 +183,13 @@ def upstream(found, request, convert):
             )
         ups[name] = convert(cotangent, found[name])
     return {name: found[name] for name in ups}, ups
+
+
+def dtype_of(array, request):
+    """The name of the dtype that an array gets in the port."""
+    if is_float(array):
+        return request["precision"]
+    return array.dtype.name
 
 
 def is_float(array):
@@ -234,8 +242,10 @@ def run_torch(port, request):
     import torch
 
     def convert(array, like=None):
-        made = torch.tensor(array)
-        return made if like is None else made.to(like.dtype)
+        if like is None:
+            dtype = getattr(torch, dtype_of(array, request))
+            return torch.tensor(array, dtype=dtype)
+        return torch.tensor(array, dtype=like.dtype)
 
     params = place(port, request, convert)
     weights, floats, inputs = moving(request, params, convert)
@@ -269,7 +279,8 @@ def run_jax(port, request):
     import jax.numpy as jnp
 
     def convert(array, like=None):
-        return jnp.asarray(array, None if like is None else like.dtype)
+        dtype = dtype_of(array, request) if like is None else like.dtype
+        return jnp.asarray(array, dtype)
 
     wide = request["precision"] == "float64"
     if wide and not jax.config.jax_enable_x64:
@@ -301,7 +312,9 @@ def run_tf(port, request):
     import tensorflow as tf
 
     def convert(array, like=None):
-        return tf.constant(array, None if like is None else like.dtype)
+        made = tf.constant(array)
+        dtype = dtype_of(array, request) if like is None else like.dtype
+        return made if made.dtype == dtype else tf.cast(made, dtype)
 
     params = place(port, request, convert)
     weights, floats, inputs = moving(request, params, convert)
@@ -329,7 +342,7 @@ def run_mxnet(port, request):
     mx.npx.set_np()
 
     def convert(array, like=None):
-        dtype = array.dtype if like is None else like.dtype
+        dtype = dtype_of(array, request) if like is None else like.dtype
         return mx.np.array(array, dtype=dtype)
 
     params = place(port, request, convert)
@@ -363,7 +376,7 @@ RUNS = {
 
 def place(port, request, convert):
     if port.place is not None:
-        return port.place(request["params"])
+        return port.place(request["params"], convert)
     return {n: convert(a) for n, a in request["params"].items()}
 
 

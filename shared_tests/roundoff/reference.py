@@ -18,7 +18,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import layers as layer_outputs
-from . import nest
+from . import nest, precisions
 from .errors import CheckError
 
 FLOATS = (torch.float32, torch.float64)
@@ -61,7 +61,14 @@ def as_array(path, leaf, precision):
     array = np.asarray(leaf)
     if array.dtype.kind not in "biuf" or array.dtype == np.float16:
         raise CheckError(dtype_text(path, array.dtype))
-    return array.astype(precision) if array.dtype.kind == "f" else array
+    return given(precision, array) if array.dtype.kind == "f" else array
+
+
+def given(precision, array):
+    """Numbers as the port gets them: in float32, or in float64, but
+    rounded to what is narrower still."""
+    dtype = "f8" if precision == "float64" else "f4"
+    return precisions.rounded(precision, array).astype(dtype)
 
 
 def dtype_text(path, dtype):
@@ -93,6 +100,17 @@ def named_inputs(module, inputs):
     ]
     names += [str(i) for i in range(len(names), len(inputs))]
     return dict(zip(names, inputs)), False
+
+
+def guarded(what, action):
+    """action(), whose exceptions are those of somebody's module."""
+    try:
+        return action()
+    except CheckError:
+        raise
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        raise CheckError(f"{what}: {text}") from error
 
 
 class Draws(TorchDispatchMode):
@@ -206,7 +224,7 @@ class Reference:
             for name, tensor in held.items():
                 array = wide(tensor)
                 if array.dtype.kind == "f":
-                    array = array.astype(self.precision)
+                    array = given(self.precision, array)
                     # both sides start from the same numbers
                     tensor.copy_(torch.tensor(array))
                 self.params[name] = array
@@ -329,10 +347,10 @@ class Reference:
             what = ", ".join(sorted(set(draws.found)))
             where = "; ".join(drawing(self.module))
             raise CheckError(
-                f"the forward pass draws random numbers ({what}"
-                f"{': ' + where if where else ''}), so no port can equal"
-                " it: call module.eval(), set p=0, or give the mask as an"
-                " input"
+                "the forward pass draws random numbers, as dropout does"
+                f" ({what}{': ' + where if where else ''}), so no port can"
+                " equal it: call module.eval(), set p=0, or give the mask"
+                " as an input"
             )
         second = self.run()
         for name, array in results.items():

@@ -51,12 +51,14 @@ def untold(reference, sigma, precision):
 
 def smallest_fault(reference, sigma, precision):
     """The budget of the middle element beside the size of the array: a
-    factor 1 + this on the whole of it would be at the limit."""
-    size = math.sqrt(np.mean(reference**2)) if reference.size else 0.0
-    if not size > 0 or not math.isfinite(size):
+    factor 1 + this on the whole of it would be at the limit. Zeros, as
+    of rows that nobody looked up, do not count. NaN for zeros only."""
+    told = np.isfinite(reference) & (reference != 0)
+    if not told.any():
         return math.nan
+    size = math.sqrt(np.mean(reference[told] ** 2))
     u = UNIT_ROUNDOFF[precision]
-    return float(FACTOR * u * np.median(sigma) / size)
+    return float(FACTOR * u * np.median(sigma[told]) / size)
 
 
 def compare(name, value, reference, sigma, precision="float32"):
@@ -112,7 +114,7 @@ def compare_integers(name, value, reference):
     if integers and value.shape == reference.shape:
         same = np.array_equal(value, reference)
         if same:
-            return Line(name, 0.0, 0.0, "rounding", [], 1.0)
+            return Line(name, 0.0, 0.0, "rounding", [])
         if np.can_cast(value.dtype, reference.dtype):
             value = value.astype(reference.dtype)
         else:
@@ -120,7 +122,7 @@ def compare_integers(name, value, reference):
     verdict = judge(value, reference, None, "float32")
     word = "rounding" if verdict.passed else "bug"
     elements = [verdict.detail] if verdict.detail else []
-    return Line(name, verdict.ratio, 0.0, word, elements, 1.0)
+    return Line(name, verdict.ratio, 0.0, word, elements)
 
 
 def missing(name, side):
@@ -225,9 +227,16 @@ def rows(report):
             line.name,
             f"{line.ratio:.3g}",
             f"{line.rms:.3g}",
-            "" if math.isnan(line.sees) else f"{line.sees:.1g}",
+            sees(line.sees),
             line.word,
         )
+
+
+def sees(fault):
+    """In words: an array that is nothing but rounding sees no factor."""
+    if math.isnan(fault):
+        return ""
+    return f"{fault:.1g}" if fault < 1 else "none"
 
 
 def show(report, file=None):
@@ -240,7 +249,9 @@ def show(report, file=None):
         print(plain(report), file=file)
         return
     console = Console(file=file, width=100 if file else None)
-    table = Table(*HEADS)
+    table = Table()
+    for head in HEADS:
+        table.add_column(head, overflow="fold")
     for *cells, word in rows(report):
         style = "" if word == "rounding" else "[bold red]"
         style = "[bold yellow]" if word == "undecided" else style
