@@ -182,7 +182,8 @@ def calls_of(lines):
 
 def first_wrong(lines):
     """The path of the first layer that is wrong, "" of the module itself
-    where only the code between its layers is; None where none is.
+    where only the code between its layers is; None where none is, or
+    where no layer was compared.
 
     lines: of a report, in order: name and word, such as "bug", of each.
     Of layers whose inputs nobody compared, the output alone tells.
@@ -202,4 +203,4 @@ def first_wrong(lines):
         if kind == "buffer" and path not in fed_wrong:
             return path
     seen = [name for name in wrong if name.startswith((PREFIX, "out."))]
-    return "" if seen else None
+    return "" if seen and calls else None

@@ -515,7 +515,7 @@ def answer(request):
     try:
         prepare(framework, request["precision"])
         port, backward = of_file(
-            path, framework, request["training"], request["layers"]
+            path, framework, request["training"], request.get("layers")
         )
         if request["params"] is None:
             return {"holds": port.holds}

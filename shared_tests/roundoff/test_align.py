@@ -201,6 +201,7 @@ def test_a_buffer_is_of_its_layer():
     fed_wrong = lines("a@0+ a+ n@0- n- out.y-")
     assert first_wrong([*fed_wrong, some[-1]]) == ""
     assert first_wrong([line("buffer.mean", "bug")]) == ""
+    assert first_wrong([line("out.y", "bug")]) is None
 
 
 def test_code_between_layers_has_a_line():

@@ -51,7 +51,9 @@ def test_the_first_wrong_layer():
     words = ("rounding", "bug", "bug")
     lines = [line(w, n) for w, n in zip(words, names)]
     assert Report(lines, []).first_wrong_layer == "b"
-    assert Report(lines[::2], []).first_wrong_layer is None
+    assert Report(lines[::2], []).first_wrong_layer == ""
+    assert Report(lines[:1], []).first_wrong_layer is None
+    assert Report(lines[2:], []).first_wrong_layer is None
 
 
 def test_integers_are_equal_whatever_their_width():
