@@ -9,7 +9,9 @@ four frameworks compute it at the same time, and every element is held
 against the reference and the sigma of that very input, as anywhere in
 this repo. The frameworks are taken to be right: an element outside its
 budget is a false alarm, or a deviation for the ledger. The criteria that
-others use see the same arrays (criteria.py).
+others use see the same arrays (criteria.py). A framework whose process
+was killed, as where memory runs out, or hangs, has raised no alarm: that
+is counted apart, as a failure of its own, and is an error all the same.
 
 Shapes change every SAME cases, since JAX compiles each anew. One shape
 in COMPILED is one of a few that are also compiled, by torch.compile,
@@ -22,6 +24,7 @@ and after a change of the pages or the budget everything is asked anew.
 import argparse
 import itertools
 import json
+import pathlib
 import sys
 import time
 
@@ -42,8 +45,8 @@ from shared_tests.live.client import (
 from shared_tests.live.random_rows import LOW, Dice, draw_row, shape_of
 from shared_tests.side_by_side import pages
 from shared_tests.trials import criteria
-from shared_tests.trials.webnn import ulps
-from shared_tests.verdict import FACTOR, budget, judge
+from shared_tests.trials.shapes import allowed
+from shared_tests.verdict import FACTOR, budget, judge, ratio
 
 FOLDER = ROOT / "build" / "false_alarms"
 SAME, COMPILED = 16, 6
@@ -68,6 +71,9 @@ USUAL = range(20, 73)
 LEAST, TRIES = 30_000, 40  # elements of the inputs; draws to get there
 BINS = 4 * FACTOR  # of |error| / sigma, each a quarter wide
 POSITIVE = ("step", "alpha")
+# a process that was killed or says nothing more: of its numbers nothing
+# is known, right or wrong
+FAILED = ("crash", "hang")
 
 
 def row_of(number):
@@ -162,57 +168,90 @@ def modes(request, compiled):
         )
 
 
-def judged(
-    answer, references, sigmas, precision, ulps_of, outside=None
-):
-    """What the budget and the other criteria say of one answer."""
+def judged(answer, references, sigmas, precision, *also):
+    """What the budget and the other criteria say of one answer.
+
+    also: what `compared` takes besides, of this case
+    """
     found = dict(elements=0, arrays=0, worst=0.0, at="", alarms=[])
-    found["undecided"] = 0
-    count = np.zeros(BINS + 1, int)
-    peaks = {name: [] for name in criteria.NAMES}
+    found |= dict(undecided=0, failures=[], bins=[], peaks={})
     if isinstance(answer, str):
+        what = "failures" if answer.startswith(FAILED) else "alarms"
         if not answer.startswith("unsupported"):
-            found["alarms"].append(answer)
-        return found | dict(bins=[], peaks=peaks)
+            found[what].append(answer)
+        return found
+    found["bins"] = np.zeros(BINS + 1, int)
     if answer.keys() != references.keys():
         found["alarms"].append(f"arrays {sorted(answer)}")
     for name in sorted(answer.keys() & references.keys()):
-        value, wanted = answer[name], references[name]
-        sigma = judging.usable(sigmas[name], wanted, precision)
-        open_ = np.isinf(sigma)
-        if precision == "float64":
-            open_ = open_ | (
-                (wanted != 0)
-                & (np.abs(wanted) < ranges.SMALL["float64"])
-            )
-        if outside:
-            open_ = open_ | outside[name]
-        if open_.any() and value.shape == wanted.shape:
-            value, wanted = without(open_, value, wanted)
-        sigma = np.where(np.isinf(sigma), 0.0, sigma)
-        against = wanted, sigma, precision
-        found["elements"] += int(wanted.size - open_.sum())
-        found["undecided"] += int(open_.sum())
-        found["arrays"] += 1
-        verdict = judge(value, *against)
-        if not verdict.passed:
-            found["alarms"].append(f"{name} {verdict.detail}")
-        whole = wanted.dtype.kind in "iub"
-        if whole or value.shape != wanted.shape or not wanted.size:
-            continue
-        side = name.split(".")[0]
-        each = criteria.elements(value, *against, ulps_of[side])
-        for criterion, ratios in each.items():
-            ratios[open_] = 0
-            peak = min(float(ratios.max()), 1e99)
-            peaks[criterion].append(float(f"{peak:.3g}"))
-        where = np.minimum(each["budget"] * BINS, BINS)[~open_].astype(
-            int
+        against = references[name], sigmas[name], precision
+        compared(found, name, answer[name], *against, *also)
+    return found | dict(bins=found["bins"].tolist())
+
+
+def compared(
+    found,
+    name,
+    value,
+    wanted,
+    sigma,
+    precision,
+    allowed_of,
+    inputs,
+    second=None,
+    outside=None,
+):
+    """Adds what there is to say of one array.
+
+    allowed_of: {side: what the shapes allow}; inputs: their names
+    second: PyTorch's answer in the same mode; None for PyTorch itself
+    outside: {array: where the range decides}
+    """
+    sigma = judging.usable(sigma, wanted, precision)
+    open_ = np.isinf(sigma)
+    if precision == "float64":
+        open_ = open_ | (
+            (wanted != 0) & (np.abs(wanted) < ranges.SMALL["float64"])
         )
-        count += np.bincount(where.ravel(), minlength=BINS + 1)
-        if peaks["budget"][-1] > found["worst"]:
-            found |= dict(worst=peaks["budget"][-1], at=name)
-    return found | dict(bins=count.tolist(), peaks=peaks)
+    if outside:
+        open_ = open_ | outside[name]
+    if open_.any() and value.shape == wanted.shape:
+        value, wanted = without(open_, value, wanted)
+    sigma = np.where(np.isinf(sigma), 0.0, sigma)
+    found["elements"] += int(wanted.size - open_.sum())
+    found["undecided"] += int(open_.sum())
+    found["arrays"] += 1
+    verdict = judge(value, wanted, sigma, precision)
+    if not verdict.passed:
+        found["alarms"].append(f"{name} {verdict.detail}")
+    whole = wanted.dtype.kind in "iub"
+    if whole or value.shape != wanted.shape or not wanted.size:
+        return
+    side = name.split(".")[0]
+    other = second.get(name) if isinstance(second, dict) else None
+    if np.shape(other) != wanted.shape:
+        other = None
+    peaks = found["peaks"].setdefault(kind_of(name, inputs), {})
+    of_array = criteria.ratios(
+        *(value, wanted, sigma, precision, allowed_of[side], side),
+        *(other, ~open_),
+    )
+    for criterion, peak in of_array.items():
+        peak = float(f"{min(peak, 1e99):.3g}")
+        peaks.setdefault(criterion, []).append(peak)
+    each = ratio(value, wanted, sigma, precision)[~open_]
+    where = np.minimum(each * BINS, BINS).astype(int)
+    found["bins"] += np.bincount(where.ravel(), minlength=BINS + 1)
+    if peaks["budget"][-1] > found["worst"]:
+        found |= dict(worst=peaks["budget"][-1], at=name)
+
+
+def kind_of(name, inputs):
+    """output, input_grad or param_grad, as in the parity report."""
+    side, _, of = name.partition(".")
+    if side == "out":
+        return "output"
+    return "input_grad" if of in inputs else "param_grad"
 
 
 def sampled(request, number):
@@ -238,10 +277,17 @@ def without(where, value, wanted):
     return kept, np.where(where, np.nan, wanted)
 
 
-def verdicts(workers, answers, against):
+def verdicts(workers, answers, against, outside=None):
+    """{framework: what is said of its answer}, PyTorch's the second."""
+    known = {w.framework: a for w, a in zip(workers, answers)}
     return {
-        worker.framework: judged(answer, *against)
-        for worker, answer in zip(workers, answers)
+        name: judged(
+            answer,
+            *against,
+            known.get("pytorch") if name != "pytorch" else None,
+            outside,
+        )
+        for name, answer in known.items()
     }
 
 
@@ -269,7 +315,7 @@ def examine(number, workers):
             return
         with np.errstate(all="ignore"):
             first.append(sampled(request, number))
-            first.append(ulps(*request[:5]))
+            first.append(allowed(*request[:5]))
 
     found = {}
     for mode, one in modes(request, compiled):
@@ -280,11 +326,11 @@ def examine(number, workers):
             if (mode, worker.framework) != ("float64 eager", "pytorch")
         ]
         answers = ask_all(asked, one, 600, meanwhile)
-        against = *first[0], one.precision, first[1]
+        against = *first[0], one.precision, first[1], request.inputs
         found[mode] = verdicts(asked, answers, against)
-        if any(one["alarms"] for one in found[mode].values()):
+        if any(each["alarms"] for each in found[mode].values()):
             left = range_decides(one, *first[0])
-            found[mode] = verdicts(asked, answers, (*against, left))
+            found[mode] = verdicts(asked, answers, against, left)
     shapes = {n: list(x.shape) for n, x in request.inputs.items()}
     line = dict(case=number, layer=request.layer, config=request.config)
     return line | dict(shapes=shapes, **drawn, modes=found)
@@ -293,9 +339,14 @@ def examine(number, workers):
 def digest():
     """Changes when the pages or the judge do."""
     own_pages = itertools.chain(*map(pages.paths, FRAMEWORKS))
-    names = """budget verdict live/judging live/ranges live/random_rows
-        trials/criteria trials/webnn trials/false_alarms""".split()
-    own = (ROOT / "shared_tests" / f"{n}.py" for n in names)
+    names = """live/judging live/ranges live/random_rows trials/criteria
+        trials/array_criteria trials/shapes trials/false_alarms""".split()
+    own = [ROOT / "shared_tests" / f"{name}.py" for name in names]
+    own += sorted(
+        pathlib.Path(module.__file__)
+        for name, module in sys.modules.items()
+        if name.startswith("shared_tests.roundoff.")
+    )
     return sha256(b"".join(p.read_bytes() for p in (*own_pages, *own)))[
         :12
     ]
@@ -307,7 +358,7 @@ def first_missing(lines):
 
 
 def totals(lines):
-    """(comparisons, alarms) of some lines."""
+    """(comparisons, alarms, failures) of some lines."""
     found = [
         one
         for line in lines
@@ -317,6 +368,7 @@ def totals(lines):
     return (
         sum(one["elements"] for one in found),
         sum(len(one["alarms"]) for one in found),
+        sum(len(one["failures"]) for one in found),
     )
 
 
@@ -327,7 +379,7 @@ def run(minutes, console, folder=FOLDER):
     write(path, "".join(json.dumps(line) + "\n" for line in lines))
     workers = [Worker(framework) for framework in FRAMEWORKS]
     deadline = time.monotonic() + 60 * minutes
-    elements, alarms = totals(lines)
+    elements, alarms, _ = totals(lines)
     try:
         with console.status("") as status:
             while time.monotonic() < deadline:
@@ -339,7 +391,7 @@ def run(minutes, console, folder=FOLDER):
                 line = examine(number, workers)
                 append(path, line)
                 lines.append(line)
-                more, new = totals([line])
+                more, new, _ = totals([line])
                 elements, alarms = elements + more, alarms + new
                 tell(line, console)
     finally:
@@ -351,13 +403,29 @@ def run(minutes, console, folder=FOLDER):
 def tell(line, console):
     for mode, answers in line["modes"].items():
         for framework, found in answers.items():
-            for alarm in found["alarms"]:
+            for what in found["alarms"] + found["failures"]:
                 console.print(
                     f"case {line['case']} {line['layer']} {mode}"
                     f" {framework}, scale {line['scale']:.2g}, offset"
-                    f" {line['offset']:.2g}: {alarm}",
+                    f" {line['offset']:.2g}: {what}",
                     markup=False,
                 )
+
+
+def conclude(lines, console):
+    """What the run comes to, in words; the exit status."""
+    elements, alarms, failures = totals(lines)
+    console.print(
+        f"{len(lines)} cases, {elements} comparisons, {alarms} arrays"
+        " with an alarm"
+    )
+    if failures:
+        console.print(
+            f"{failures} answers are missing, since the process of a"
+            " framework was killed or said nothing more: that is no"
+            " alarm, and no verdict either"
+        )
+    return 1 if alarms or failures else 0
 
 
 def main():
@@ -366,12 +434,7 @@ def main():
     minutes = parser.parse_args().minutes
     torch.set_num_threads(1)
     console = Console()
-    elements, alarms = totals(lines := run(minutes, console))
-    console.print(
-        f"{len(lines)} cases, {elements} comparisons, {alarms} arrays"
-        " with an alarm"
-    )
-    return 1 if alarms else 0
+    return conclude(run(minutes, console), console)
 
 
 if __name__ == "__main__":
