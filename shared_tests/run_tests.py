@@ -11,6 +11,8 @@ is a part.
 
 import argparse
 import asyncio
+import contextlib
+import fcntl
 import json
 import os
 import subprocess
@@ -45,6 +47,27 @@ COUNTS = ("ran", "failed", "skipped")
 # in the order of their time, so that no long one is left for the end
 LONGEST = ("jax", "pytorch", "tf", "mxnet", "triton", "tools")
 NO_TEST = 5  # pytest's exit status where none was selected
+
+
+class Busy(Exception):
+    """Another run has the folder of the reports."""
+
+
+@contextlib.contextmanager
+def alone():
+    """For as long as this process has build/tests/ for itself; the lock
+    goes with the process, however that ends. Raises: Busy"""
+    path = ROOT / "build" / "tests" / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(
+                f"another one runs in this checkout, and writes to"
+                f" {shown(path.parent)}/: wait for its end"
+            ) from None
+        yield
 
 
 def read_counts(path):
@@ -158,7 +181,12 @@ def main():
     )
     console = Console()
     layer = " ".join(words(args.layer))
-    answers = asyncio.run(run_all(console, environments, layer))
+    try:
+        with alone():
+            answers = asyncio.run(run_all(console, environments, layer))
+    except Busy as error:
+        print(f"make test-all: {error}", file=sys.stderr)
+        return 1
     return report(console, answers, part)
 
 

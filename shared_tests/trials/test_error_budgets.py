@@ -91,7 +91,7 @@ def test_the_page(measured):
     assert "400 comparisons in 8 arrays of 2 fresh cases" in text
     assert "Fresh: 8 arrays, eager and compiled, of 2 cases" in text
     assert "2 alarms" in text and "Worst ratio 1.50" in text
-    assert "| Linear | 400 | 1.50 |" in text
+    assert "| Linear | 400 | - | 1.50 | 1.50 | - |" in text
     for name in ("page.svg", "false-alarms.svg"):
         assert (measured.parent / name).read_text().startswith("<?xml")
     error_budgets.write_page(measured)  # the marks are still there
