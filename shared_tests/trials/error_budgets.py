@@ -37,7 +37,7 @@ from shared_tests.trials import (
 FOLDER = ROOT / "build" / "criteria"
 ALARMS = ROOT / "build" / "false_alarms"
 PAGE = ROOT / "docs" / "error-budgets.md"
-NEAR = 16  # cases that a fault is shown
+NEAR = 24  # cases that a fault is shown
 STRAIGHT = "without a fault"
 JUDGE = """roundoff/verdict.py trials/criteria.py
     trials/array_criteria.py trials/shapes.py""".split()
