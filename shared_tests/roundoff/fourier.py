@@ -4,8 +4,6 @@ import math
 
 import torch
 
-from .elementwise import uniform
-
 aten = torch.ops.aten
 
 
