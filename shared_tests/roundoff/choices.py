@@ -26,9 +26,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch._decomp import decomposition_table
 from torch.nn import functional
 
-from .budget import DECOMPOSITIONS, STEP, RoundingNoise
+from .noise import RoundingNoise
 
 aten = torch.ops.aten
 
@@ -42,16 +43,13 @@ COMPARISONS = {
 }
 EQUALITIES = (aten.eq, aten.ne, aten.sign, aten.sgn)
 ROUNDINGS = (aten.round, aten.floor, aten.ceil, aten.trunc)
-# gradients with a comparison inside
+# one operation with a comparison inside
 KINKED = {
     getattr(aten, name)
     for name in """
-    threshold_backward hardtanh_backward hardsigmoid_backward
-    hardswish_backward leaky_relu_backward elu_backward
-    hardshrink hardshrink_backward softshrink softshrink_backward
-    _prelu_kernel_backward
+    hardshrink threshold
+    threshold_backward
     """.split()
-    if hasattr(aten, name)
 }
 
 
@@ -80,8 +78,7 @@ class Choices(RoundingNoise):
     def __init__(
         self, generator=None, held=None, turned=None, only=None
     ):
-        super().__init__(generator or torch.Generator(), step=STEP)
-        self.noisy = generator is not None
+        super().__init__(generator)
         self.held, self.only = held, only
         self.turned = turned or {}
         self.sites = []
@@ -89,15 +86,12 @@ class Choices(RoundingNoise):
         self.kept = []  # those results, so that no other lies there
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
+        args, kwargs = self.widened(func, args, kwargs or {})
         packet = func.overloadpacket
         decided = self.discrete(func, packet, args, kwargs)
         if decided is not NotImplemented:
             return decided
         return super().__torch_dispatch__(func, types, args, kwargs)
-
-    def perturb(self, y, *noise):
-        return super().perturb(y, *noise) if self.noisy else y
 
     def discrete(self, func, packet, args, kwargs):
         if not (args and floating(args[:2])):
@@ -126,9 +120,9 @@ class Choices(RoundingNoise):
             return self.sort(func, packet, args, kwargs)
         if packet is aten.max_pool2d_with_indices:
             return self.pooled(func, packet, *args, **kwargs)
-        if packet in KINKED and func in DECOMPOSITIONS:
+        if packet in KINKED and func in decomposition_table:
             with self:
-                return DECOMPOSITIONS[func](*args, **kwargs)
+                return decomposition_table[func](*args, **kwargs)
         return NotImplemented
 
     # --- one decision
