@@ -20,6 +20,8 @@ from shared_tests.trials.budget_tables import (
 )
 from shared_tests.trials.criteria import NAMES
 
+OURS = {"budget": "k", "settled": "0.5"}  # their colours
+
 
 def pyplot():
     import matplotlib
@@ -44,8 +46,8 @@ def criteria_plot(found, lines):
         ]
         under = np.mean(every, axis=0)
         points = 100 * np.array([over, under])
-        ours = name == "budget"
-        color = "k" if ours else pyplot().get_cmap("tab20")(number)
+        ours = OURS.get(name)
+        color = ours or pyplot().get_cmap("tab20")(number)
         axis.plot(
             *points[:, :-1],
             color=color,

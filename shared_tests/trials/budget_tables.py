@@ -34,6 +34,7 @@ TITLES = {
     "ascend": "Ascend msprobe, L0 *",
     "pcc": "Pearson's correlation 0.99 (tt-metal)",
     "budget": "**error budget, 16 u sigma**",
+    "settled": "**the same, prescribed decisions settled**",
 }
 KINDS = {
     "output": "outputs",

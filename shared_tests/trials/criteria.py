@@ -25,7 +25,11 @@ that look at a whole array, or at a second run, are in array_criteria.py.
                     facebookresearch/xformers, xformers/ops/fmha/common.py
                     (forward) and cutlass.py (backward)
     budget          16 u sigma + tiny, as in verdict.py
-The last four sources were read on 2026-11-26. NumPy only.
+    settled         the same with the decisions of the working precision,
+                    where the operations up to them are prescribed, as
+                    those of quantizers here (roundoff/settled.py)
+The sources of Polygraphy, nvFuser and xFormers were read on 2026-11-26.
+NumPy only.
 """
 
 import numpy as np
@@ -66,7 +70,7 @@ SUMS = {
     "half": [float(word) for word in SUMS_HALF.split()],
 }
 BY_ELEMENT = (*TABLE, "webnn", "polygraphy", "nvfuser", "xformers")
-NAMES = (*BY_ELEMENT, *array_criteria.RULES, "budget")
+NAMES = (*BY_ELEMENT, *array_criteria.RULES, "budget", "settled")
 
 
 def elements(value, reference, precision, allowed, side):
@@ -130,30 +134,38 @@ def ratios(
     side="out",
     second=None,
     kept=None,
+    settled=None,
 ):
     """The worst ratio of an array, by each criterion that applies to it.
 
     second: what PyTorch computes in the same precision; without it
         there is nothing to say by the criteria that need one
     kept: where elements count; all, if it is not given
+    settled: another reference and sigma, for that criterion
     Exact arrays must be equal in all of them.
     """
-    names = applicable(precision, second)
+    names = applicable(precision, second, settled)
     if np.shape(value) != np.shape(reference):
         return dict.fromkeys(names, np.inf)
     if reference.dtype.kind in "iub":
-        wrong = np.inf if np.any(value != reference) else 0.0
-        return dict.fromkeys(names, wrong)
+        found = dict.fromkeys(names, unequal(value, reference))
+        if settled is not None:
+            found["settled"] = unequal(value, settled[0])
+        return found
     shape = np.shape(reference)
     if kept is not None:
         value, reference, sigma = (
             np.asarray(part)[kept] for part in (value, reference, sigma)
         )
         second = None if second is None else second[kept]
+        if settled is not None:
+            settled = [np.asarray(part)[kept] for part in settled]
     if reference.size == 0:
         return dict.fromkeys(names, 0.0)
     each = elements(value, reference, precision, allowed, side)
     each["budget"] = budget_ratio(value, reference, sigma, precision)
+    if settled is not None:
+        each["settled"] = budget_ratio(value, *settled, precision)
     found = {name: float(part.max()) for name, part in each.items()}
     found |= array_criteria.ratios(
         value, reference, second, precision, shape
@@ -161,9 +173,13 @@ def ratios(
     return {name: found[name] for name in names}
 
 
-def applicable(precision, second):
+def unequal(value, reference):
+    return np.inf if np.any(value != reference) else 0.0
+
+
+def applicable(precision, second, settled):
     """The criteria that have something to say there."""
-    silent = set()
+    silent = {"settled"} if settled is None else set()
     if second is None or precision == "float64":
         silent |= set(array_criteria.TWO_RUNS)
     if precision not in XFORMERS:

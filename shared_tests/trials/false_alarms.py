@@ -45,7 +45,7 @@ from shared_tests.live.client import (
 from shared_tests.live.random_rows import LOW, Dice, draw_row, shape_of
 from shared_tests.side_by_side import pages
 from shared_tests.trials import criteria
-from shared_tests.trials.shapes import allowed
+from shared_tests.trials.shapes import allowed, settled
 from shared_tests.verdict import FACTOR, budget, judge, ratio
 
 FOLDER = ROOT / "build" / "false_alarms"
@@ -200,12 +200,14 @@ def compared(
     inputs,
     second=None,
     outside=None,
+    known=None,
 ):
     """Adds what there is to say of one array.
 
     allowed_of: {side: what the shapes allow}; inputs: their names
     second: PyTorch's answer in the same mode; None for PyTorch itself
     outside: {array: where the range decides}
+    known: ({array: reference}, {array: sigma}) of what is settled
     """
     sigma = judging.usable(sigma, wanted, precision)
     open_ = np.isinf(sigma)
@@ -231,10 +233,14 @@ def compared(
     other = second.get(name) if isinstance(second, dict) else None
     if np.shape(other) != wanted.shape:
         other = None
+    pair = (
+        (known[0][name], known[1][name]) if known else (wanted, sigma)
+    )
+    pair = pair if precision == "float32" else None
     peaks = found["peaks"].setdefault(kind_of(name, inputs), {})
     of_array = criteria.ratios(
         *(value, wanted, sigma, precision, allowed_of[side], side),
-        *(other, ~open_),
+        *(other, ~open_, pair),
     )
     for criterion, peak in of_array.items():
         peak = float(f"{min(peak, 1e99):.3g}")
@@ -277,7 +283,7 @@ def without(where, value, wanted):
     return kept, np.where(where, np.nan, wanted)
 
 
-def verdicts(workers, answers, against, outside=None):
+def verdicts(workers, answers, against, also, outside=None):
     """{framework: what is said of its answer}, PyTorch's the second."""
     known = {w.framework: a for w, a in zip(workers, answers)}
     return {
@@ -286,6 +292,7 @@ def verdicts(workers, answers, against, outside=None):
             *against,
             known.get("pytorch") if name != "pytorch" else None,
             outside,
+            also,
         )
         for name, answer in known.items()
     }
@@ -316,6 +323,7 @@ def examine(number, workers):
         with np.errstate(all="ignore"):
             first.append(sampled(request, number))
             first.append(allowed(*request[:5]))
+            first.append(settled(*request[:5], number))
 
     found = {}
     for mode, one in modes(request, compiled):
@@ -327,10 +335,12 @@ def examine(number, workers):
         ]
         answers = ask_all(asked, one, 600, meanwhile)
         against = *first[0], one.precision, first[1], request.inputs
-        found[mode] = verdicts(asked, answers, against)
+        found[mode] = verdicts(asked, answers, against, first[2])
         if any(each["alarms"] for each in found[mode].values()):
             left = range_decides(one, *first[0])
-            found[mode] = verdicts(asked, answers, against, left)
+            found[mode] = verdicts(
+                asked, answers, against, first[2], left
+            )
     shapes = {n: list(x.shape) for n, x in request.inputs.items()}
     line = dict(case=number, layer=request.layer, config=request.config)
     return line | dict(shapes=shapes, **drawn, modes=found)

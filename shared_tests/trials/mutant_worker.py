@@ -290,10 +290,10 @@ class Trial:
                     case.layer, "float32", False
                 ):
                     fixture = self.fixtures[case]
-                    with np.load(folder / f"{name}.npz") as second:
+                    with np.load(folder / f"{name}.npz") as also:
                         found[name] = ratios_of(
                             *(adapter, case, fixture),
-                            *(allowed[name], second),
+                            *(allowed[name], also),
                         )
         finally:
             path.write_text(whole)
@@ -351,12 +351,14 @@ class Trial:
         return answer("killed", by, wrong) if wrong else None
 
 
-def ratios_of(adapter, case, fixture, allowed, seconds):
+def ratios_of(adapter, case, fixture, allowed, also):
     """{array: {criterion: worst ratio}}; an exception fails them all.
 
-    allowed: of each side, as shapes.py counts it; seconds: PyTorch's run
+    allowed: of each side; also: the second run, and what is settled,
+    both as shapes.py has them
     """
     references, sigma = group(fixture, "ref"), group(fixture, "sigma")
+    second, settled = group(also, "second"), group(also, "settled")
     try:
         results = computed(adapter, case, "float32", "eager", fixture)
     except Exception:
@@ -365,12 +367,16 @@ def ratios_of(adapter, case, fixture, allowed, seconds):
     for name, reference in references.items():
         found[name] = dict.fromkeys(criteria.NAMES, math.inf)
         if name in results:
+            against = reference, sigma[name]
+            known = against
+            if name in settled:
+                known = settled[name], also[f"sigma.{name}"]
             side = name.split(".")[0]
             found[name] = criteria.ratios(
-                *(results[name], reference, sigma[name], "float32"),
-                allowed[side],
+                *(results[name], *against, "float32", allowed[side]),
                 "out" if side == "out" else "grad",
-                seconds[name],
+                second[name],
+                settled=known,
             )
     return found
 

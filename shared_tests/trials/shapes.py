@@ -12,9 +12,10 @@ terms: nvFuser's validator multiplies the sizes of the reductions along
 the way to an output; this takes the largest such product of the pass.
 Neither says anything of gradients: those get what both passes make.
 
-FOLDER gets allowed.json, {case: what is allowed}, and for each case what
-PyTorch computes in float32, a second run for the criteria that need one:
-CASE.npz, {array: ndarray}.
+FOLDER gets allowed.json, {case: what is allowed}, and for each case
+CASE.npz with second.ARRAY, what PyTorch computes in float32, a second run
+for the criteria that need one, and settled.ARRAY and sigma.ARRAY, the
+reference and budget of a layer whose decisions are prescribed.
 
 Ref: web-platform-tests, webnn/resources/utils.js; where that has an
 absolute tolerance (log, sin, cos, erf) the 32 units of exp are taken;
@@ -36,6 +37,9 @@ from shared_tests.cases import CASES
 from shared_tests.files import write
 from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.roundoff.noise import RoundingNoise
+from shared_tests.roundoff.settled import (
+    settled as by_working_precision,
+)
 from shared_tests.roundoff.sums import reduced
 from shared_tests.run import computed, group
 
@@ -43,6 +47,9 @@ aten = torch.ops.aten
 EACH = {aten.exp: 32, aten.log: 32, aten.sin: 32, aten.cos: 32}
 EACH |= {aten.erf: 32, aten.sigmoid: 34, aten.tanh: 16}
 EACH |= {aten.div: 2, aten.reciprocal: 2}
+# layers that say of every operation, up to their codes, which it is
+PRESCRIBED = "PACT LSQ LSQPlus fake_quantize quantize".split()
+PRESCRIBED += ["QATLinear", "QATMultiHeadAttention"]
 PRODUCTS = (aten.mm, aten.bmm, aten.convolution)
 PRODUCTS += (aten.convolution_backward, aten._fft_r2c, aten._fft_c2c)
 
@@ -122,6 +129,23 @@ def allowed(layer, config, params, inputs, cotangents, training=None):
     }
 
 
+def settled(layer, config, params, inputs, cotangents, seed):
+    """(reference, sigma) with the decisions that float32 takes; None
+    for a layer that prescribes nothing."""
+    if layer not in PRESCRIBED:
+        return None
+
+    def computing(precision):
+        def compute():
+            built = adapter.build(layer, config, params, precision)
+            return adapter.run(built, inputs, cotangents or None)
+
+        return compute
+
+    both = computing("float64"), computing("float32")
+    return by_working_precision(*both, seed)
+
+
 def main():
     folder, manifest = pathlib.Path(sys.argv[1]), read_manifest()
     torch.set_num_threads(1)
@@ -138,7 +162,13 @@ def main():
             case.training,
         )
         second = computed(adapter, case, "float32", "eager", numbers)
-        np.savez(folder / f"{case.id}.npz", **second)
+        arrays = {f"second.{name}": a for name, a in second.items()}
+        known = settled(
+            *(case.layer, case.config, params, inputs, cotangents), 0
+        )
+        for kind, group_ in zip(("settled", "sigma"), known or ()):
+            arrays |= {f"{kind}.{n}": a for n, a in group_.items()}
+        np.savez(folder / f"{case.id}.npz", **arrays)
     write(folder / "allowed.json", json.dumps(found))
 
 

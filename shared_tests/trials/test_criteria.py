@@ -138,15 +138,37 @@ def test_xformers_is_wider_for_gradients(
 def test_which_apply():
     """xFormers has no float64, and four need PyTorch's second run."""
     found, _ = ratios(0.0)
-    assert found.keys() == set(criteria.NAMES) - set(TWO_RUNS)
-    found, _ = ratios(0.0, "float64")
-    left = set(criteria.NAMES) - set(TWO_RUNS) - {"xformers"}
+    left = set(criteria.NAMES) - set(TWO_RUNS) - {"settled"}
     assert found.keys() == left
+    found, _ = ratios(0.0, "float64")
+    assert found.keys() == left - {"xformers"}
     second = REFERENCE.astype("f4")
     found = criteria.ratios(
-        *(second, REFERENCE, SIGMA, "float32", SHAPES), second=second
+        *(second, REFERENCE, SIGMA, "float32", SHAPES),
+        second=second,
+        settled=(REFERENCE, SIGMA),
     )
     assert found.keys() == set(criteria.NAMES)
+
+
+def test_settled_decisions():
+    """Noise breaks the tie, and sigma is a step; float32 goes down."""
+    step = 0.5
+    tie, down = np.array([1.0, 2.0]), np.array([0.5, 2.0])
+    wide, narrow = np.array([step / 2**-24, 1.0]), np.ones(2)
+    for value, settles in ((tie, False), (down, True)):
+        found = criteria.ratios(
+            *(value, tie, wide, "float32", SHAPES),
+            settled=(down, narrow),
+        )
+        assert found["budget"] <= 1
+        assert (found["settled"] <= 1) == settles
+    codes = np.array([1, 2])
+    found = criteria.ratios(
+        *(codes, codes + 1, 0.0, "float32", SHAPES),
+        settled=(codes, 0.0),
+    )
+    assert found["settled"] == 0 and found["budget"] == np.inf
 
 
 def test_elements_that_do_not_count():
@@ -179,6 +201,7 @@ def test_what_is_not_finite():
         found = criteria.ratios(
             *(value, wanted, np.ones(4), "float32", SHAPES),
             second=second,
+            settled=(wanted, np.ones(4)),
         )
         assert found.pop("pcc") == 0.0
         assert set(found.values()) == {ratio}
@@ -187,6 +210,7 @@ def test_what_is_not_finite():
 def test_what_must_be_equal():
     codes = np.array([1, 2], np.int32)
     against = codes, 0.0, "float32", SHAPES, "out", codes
+    against += None, (codes, 0.0)
     for value, ratio in ((codes, 0.0), (codes + 1, np.inf)):
         found = criteria.ratios(value, *against)
         assert found == dict.fromkeys(criteria.NAMES, ratio)

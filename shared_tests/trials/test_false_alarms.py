@@ -11,7 +11,7 @@ from pytorch_impl import adapter
 from shared_tests.live.random_rows import LAYERS, LOW
 from shared_tests.trials import criteria, false_alarms
 from shared_tests.trials.array_criteria import TWO_RUNS
-from shared_tests.trials.shapes import allowed
+from shared_tests.trials.shapes import allowed, settled
 
 ENVIRONMENTS = ("pytorch",)
 
@@ -237,6 +237,21 @@ def test_pytorch_is_no_second_run_of_itself(small):
     for name, said in (("pytorch", False), ("jax", True)):
         peaks = modes["float32 eager"][name]["peaks"]["output"]
         assert ("flash" in peaks) == said
+
+
+def test_a_tie_is_settled():
+    """Half to even, in float32: noise turns it, and float32 does not."""
+    config, params = dict(bits=2), dict(alpha=np.float32(1.5))
+    x = np.array([0.25, 0.75, 1.25, 0.5], "f4")
+    inputs, cotangents = dict(x=x), dict(y=np.ones(4, "f4"))
+    request = false_alarms.Request(
+        "PACT", config, params, inputs, cotangents
+    )
+    _, noisy = false_alarms.reference(*request[:5])
+    known, sigma = settled(*request[:5], 0)
+    assert known["out.y"].tolist() == [0, 1, 1, 0.5]
+    assert noisy["out.y"].max() > 1e6 > 100 > sigma["out.y"].max()
+    assert settled("Linear", {}, {}, {}, {}, 0) is None
 
 
 def test_where_noise_makes_nan_there_is_no_verdict(monkeypatch):
