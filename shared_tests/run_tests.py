@@ -56,18 +56,20 @@ class Busy(Exception):
 @contextlib.contextmanager
 def alone():
     """For as long as this process has build/tests/ for itself; the lock
-    goes with the process, however that ends. Raises: Busy"""
-    path = ROOT / "build" / "tests" / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(
-                f"another one runs in this checkout, and writes to"
-                f" {shown(path.parent)}/: wait for its end"
-            ) from None
+    is on the folder, and goes with the process. Raises: Busy"""
+    folder = ROOT / "build" / "tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+    except BlockingIOError:
+        raise Busy(
+            "another one runs in this checkout, and writes to"
+            f" {shown(folder)}/: wait for its end"
+        ) from None
+    finally:
+        os.close(descriptor)
 
 
 def read_counts(path):
