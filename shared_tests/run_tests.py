@@ -61,13 +61,14 @@ def alone():
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(
+                "another one runs in this checkout, and writes to"
+                f" {shown(folder)}/: wait for its end"
+            ) from None
         yield
-    except BlockingIOError:
-        raise Busy(
-            "another one runs in this checkout, and writes to"
-            f" {shown(folder)}/: wait for its end"
-        ) from None
     finally:
         os.close(descriptor)
 

@@ -46,6 +46,17 @@ def test_as_torch_decides(shape, small):
     assert seen == {False, True}
 
 
+@pytest.mark.parametrize(
+    "size, plain, small",
+    [(10, 3, 10), (11, 3, 8), (500, 3, 8), (501, 3, 3), (1000, 2, 2)],
+)
+def test_how_many_times(size, plain, small):
+    factor = array_criteria.multiplier
+    assert factor("float32", (size,), False) == plain
+    assert factor("float32", (size,), True) == small
+    assert factor("float16", (size,), False) == 3
+
+
 def test_torch_has_a_floor():
     """An exact second run: RMSE up to 1e-5 pass, and 1e-4 each."""
     reference = np.ones(2000)
@@ -122,10 +133,11 @@ def test_ascend():
     assert of(one) < 1
     one[3] = 11e-6
     assert of(one) == pytest.approx(1.1)
-    apart = np.where(np.arange(100) < 50, 1e-3, 1e3)
-    error = np.where(apart < 1, 1e-9, 0)
-    found = ratio("ascend", apart + 2.2 * error, apart, apart + error)
-    assert found == pytest.approx(1.1)
+    some = np.arange(100) < 6  # the root mean square alone
+    assert of(9e-6 * some) == pytest.approx(9 * 0.06**0.5 / 2)
+    second = reference + 1e-5 * (np.arange(100) < 1)
+    # the mean alone
+    assert of(np.full(100, 2.2e-7)) == pytest.approx(1.1)
 
 
 def test_ascend_has_small_values_apart():
