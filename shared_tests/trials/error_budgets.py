@@ -201,7 +201,7 @@ def write_page(page=PAGE, criteria_only=False):
         before, rest = text.split(start)
         text = before + start + part + "\n" + end + rest.split(end)[1]
     plot = page.with_suffix(".svg")
-    write(plot, budget_plots.criteria_plot(found, lines))
+    write(plot, budget_plots.criteria_plot(found, suite, lines))
     if not criteria_only:
         plot = page.with_name("false-alarms.svg")
         write(plot, budget_plots.ratios_plot(lines))

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pytorch_impl import adapter
 from shared_tests.live.random_rows import LAYERS, LOW
-from shared_tests.trials import criteria, false_alarms
+from shared_tests.trials import compared, criteria, false_alarms
 from shared_tests.trials.array_criteria import TWO_RUNS
 from shared_tests.trials.shapes import allowed, settled
 
@@ -225,7 +225,7 @@ def test_all_criteria_see_an_answer():
 
 def test_arrays_by_kind():
     kinds = {
-        name: false_alarms.kind_of(name, {"x": None})
+        name: compared.kind_of(name, {"x": None})
         for name in ("out.y", "grad.x", "grad.weight")
     }
     assert [*kinds.values()] == ["output", "input_grad", "param_grad"]
