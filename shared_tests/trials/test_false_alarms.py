@@ -8,7 +8,10 @@ import pytest
 from rich.console import Console
 
 from pytorch_impl import adapter
+from shared_tests.cases import CASES
+from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.live.random_rows import LAYERS, LOW
+from shared_tests.run import group
 from shared_tests.trials import compared, criteria, false_alarms
 from shared_tests.trials.array_criteria import TWO_RUNS
 from shared_tests.trials.shapes import allowed, settled
@@ -252,6 +255,18 @@ def test_a_tie_is_settled():
     assert known["out.y"].tolist() == [0, 1, 1, 0.5]
     assert noisy["out.y"].max() > 1e6 > 100 > sigma["out.y"].max()
     assert settled("Linear", {}, {}, {}, {}, 0) is None
+
+
+def test_what_is_sorted_is_not_settled():
+    """A percentile sorts: one position between each two of a row."""
+    (case,) = (c for c in CASES if c.id == "QATLinear-percentile")
+    fixture = read_fixture(case, read_manifest())
+    known, sigma = settled(
+        *(case.layer, case.config, group(fixture, "param")),
+        *(group(fixture, "in"), group(fixture, "cotangent"), 0),
+    )
+    references = group(fixture, "ref")
+    assert known.keys() == sigma.keys() == references.keys()
 
 
 def test_where_noise_makes_nan_there_is_no_verdict(monkeypatch):
