@@ -96,10 +96,10 @@ def prescribed(compute, sites, seed):
     mode = Unprescribed(torch.Generator().manual_seed(seed), held=sites)
     masks = []
     for site, noisy in zip(sites, observed(mode, compute)[1]):
-        same = (site.position == noisy.position) & (
-            site.kind != "order"
-        )
-        masks.append(same & np.ones(site.outcome.shape, bool))
+        free = np.zeros(site.outcome.shape, bool)
+        if site.kind != "order":
+            free |= site.position == noisy.position
+        masks.append(free)
     return masks
 
 
