@@ -96,10 +96,15 @@ def prescribed(compute, sites, seed):
     mode = Unprescribed(torch.Generator().manual_seed(seed), held=sites)
     masks = []
     for site, noisy in zip(sites, observed(mode, compute)[1]):
-        free = np.zeros(site.outcome.shape, bool)
-        if site.kind != "order":
-            free |= site.position == noisy.position
-        masks.append(free)
+        mask = np.zeros(site.outcome.shape, bool)
+        same = site.position == noisy.position
+        if site.same_as is not None:
+            mask |= masks[site.same_as]
+        elif site.kind == "pick":
+            mask |= same.all(axis=-1)
+        elif site.kind != "order":
+            mask |= same
+        masks.append(mask)
     return masks
 
 
