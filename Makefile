@@ -17,15 +17,20 @@ EXPLAIN := sh shared_tests/environments.sh
 # What `make compare`, `make check` and `make show` are asked for, and of
 # what `make parity` and `make test-all` run only a part. FRESH=1: without
 # the rows that `make parity` kept of an earlier run. ISA: of `make parity`,
-# the newest instruction sets that the libraries may use.
+# the newest instruction sets that the libraries may use; DEVICE=cuda: on
+# a GPU, PyTorch and JAX.
 LAYER ?=
 FRAMEWORKS ?=
 PRECISION ?=
 CASE ?=
 FRESH ?=
 ISA ?=
+DEVICE ?=
 # What runs `make bench-gpu`: it takes no environment of ours.
 PYTHON ?= python3
+
+# Which items or parts `make ports` runs; without one, all.
+NAMES ?=
 
 # How long `make fuzz` and `make false-alarms` run; the seed of `make fuzz`:
 # without one, a new one.
@@ -47,7 +52,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
 .PHONY: compare show alignment memory ledger digits fuzz check mutants bench-gpu
-.PHONY: false-alarms error-budgets power
+.PHONY: false-alarms error-budgets power ports
 .PHONY: environments kernels clean $(ENVIRONMENTS:%=test-%)
 
 help: ## this text
@@ -56,12 +61,13 @@ help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  make parity LAYER=attention FRAMEWORKS=pytorch,jax PRECISION=float32   a part, by any of the three"
 	@echo "  make parity ISA=avx2    as on an older processor (or sse4); with a part, or whole"
+	@echo "  make parity DEVICE=cuda   PyTorch and JAX on an NVIDIA GPU"
 	@echo "  make parity FRESH=1     without what is cached of an earlier run"
 	@echo "  make test-all LAYER=attention FRAMEWORKS=jax,tools   a part of the tests"
 	@echo "  make test-pytorch, -jax, -tf, -mxnet, -triton, -tools   the tests of one"
 
 parity: environments ## compare the four frameworks; writes build/parity/
-	@$(TOOL) parity --layer "$(LAYER)" --frameworks "$(FRAMEWORKS)" --precision "$(PRECISION)" --isa "$(ISA)" $(if $(FRESH),--fresh)
+	@$(TOOL) parity --layer "$(LAYER)" --frameworks "$(FRAMEWORKS)" --precision "$(PRECISION)" --isa "$(ISA)" --device "$(DEVICE)" $(if $(FRESH),--fresh)
 
 test-all: environments kernels lint ## every test in every environment, one table
 	@$(TOOL) test-all --layer "$(LAYER)" --frameworks "$(FRAMEWORKS)"
@@ -105,6 +111,9 @@ error-budgets: environments ## the usual criteria beside ours; docs/error-budget
 power: .venv/tools/.stamp ## how small a fault each case sees; docs/power.md
 	@$(TOOL) power
 
+ports: .venv/tools/.stamp .venv/ports/.stamp ## judge ports that others wrote; docs/ports.md: NAMES=bert,gpt2
+	@$(TOOL) ports --names "$(NAMES)" $(if $(FRESH),--fresh)
+
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .
 	@.venv/tools/bin/ruff format --no-cache --check .
@@ -136,9 +145,11 @@ clean: ## remove build/ and the environments
 # of its own: Triton 3.6's interpreter fails with NumPy 2.4
 .venv/triton/.stamp: pytorch_impl/kernels/requirements.txt
 .venv/triton/.stamp: UV_TORCH_BACKEND := cpu
+# of its own: ports that others wrote need older libraries beside ours
+.venv/ports/.stamp: shared_tests/ports/requirements.txt
 $(foreach fw,$(ALL),$(eval .venv/$(fw)/.stamp: $(fw)_impl/requirements.txt))
 
-$(STAMPS): .venv/%/.stamp: | $(UV)
+$(STAMPS) .venv/ports/.stamp: .venv/%/.stamp: | $(UV)
 	@mkdir -p $(LOGS)
 	@echo "building .venv/$*"
 	@rm -rf .venv/$*

@@ -39,7 +39,7 @@ class RoundingNoise(TorchDispatchMode):
         self.step = step
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        args, kwargs = wide(func, args, kwargs or {})
+        args, kwargs = self.widened(func, args, kwargs or {})
         way = rules.treatment(func)
         if way.kind == "out":
             return self.out(func, args, kwargs)
@@ -62,6 +62,9 @@ class RoundingNoise(TorchDispatchMode):
         if y is not NotImplemented:
             return y
         raise NotImplementedError(rules.refusal(func))
+
+    def widened(self, func, args, kwargs):
+        return wide(func, args, kwargs)
 
     def in_place(self, func, op, args, kwargs):
         """add_ rounds as add does; what is decomposed is copied."""
