@@ -120,8 +120,8 @@ REASONS = {
     """,
     "its recursion over time has no rule yet: use the log probabilities "
     "as the output": "_ctc_loss _ctc_loss_backward",
-    "sampling of volumes, and its gradient, have no rule yet": """
-        grid_sampler_3d grid_sampler_3d_backward
+    "the gradient of a sampled grid, and sampled volumes, have no rule": """
+        grid_sampler_2d_backward grid_sampler_3d grid_sampler_3d_backward
     """,
     "a fused quantiser rounds by a table of its own: judge its codes": """
         fake_quantize_per_tensor_affine_cachemask
