@@ -33,8 +33,9 @@ MAKERS = (
     *(
         f"roundoff/{name}.py"
         for name in """
-        budget attention decompositions elementwise exact fourier
-        interpolation noise norms optimizers pooling rules sums widened
+        budget attention bags decompositions distances elementwise
+        exact fourier interpolation losses noise norms optimizers
+        pooling rules sums widened
         """.split()
     ),
     "make_fixtures.py",

@@ -3,7 +3,8 @@
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .decompositions import bag_frequencies, hardsigmoid_backward
+from .bags import bag_frequencies
+from .decompositions import hardsigmoid_backward
 
 aten = torch.ops.aten
 
