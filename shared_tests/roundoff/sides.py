@@ -25,8 +25,9 @@ from .study import run, study
 from .verdict import judge, ratio
 
 LIMIT = 64  # open decisions that are tried one by one
-PAIRS = 256  # and so many pairs of them, or
+PAIRS = 128  # and so many pairs of them, or
 HALVES = 32  # random halves
+KEPT = 2**26  # elements of runs that are held at a time
 TOGETHER = 6  # and those that are tried in every combination
 ROUNDS = 4  # a turned decision may open others behind it
 
@@ -99,9 +100,15 @@ def ways_of(choices):
     return [(choice, way) for choice in choices for way in choice.turns]
 
 
+def limit(found):
+    """How many are tried one by one; fewer of large models."""
+    size = sum(array.size for array in found.reference.values())
+    return min(LIMIT, 1 + KEPT // max(size, 1))
+
+
 def alone(found):
     """[([(choice, way)], arrays)]: one open decision turned at a time."""
-    every = ways_of(found.open[:LIMIT])
+    every = ways_of(found.open[: limit(found)])
     return [([one], turned_run(found, [one])) for one in every]
 
 
@@ -115,11 +122,11 @@ def together(found):
         for pair in itertools.combinations(every, 2)
         if pair[0][0] is not pair[1][0]
     ]
-    if len(sets) > PAIRS:
+    if len(sets) > min(PAIRS, 2 * limit(found)):
         rng = np.random.default_rng(found.seed)
         sets = [
             [(c, c.turns[0]) for c in found.open if rng.random() < 0.5]
-            for _ in range(HALVES)
+            for _ in range(min(HALVES, limit(found)))
         ]
     return [(list(some), turned_run(found, some)) for some in sets]
 
@@ -225,7 +232,10 @@ def can_be_told(found, tried, name, value):
     if len(found.open) <= TOGETHER:
         return True
     reach = sum(moved(found, name, arrays) for _, arrays in tried)
-    rest = [(choice, choice.turns[0]) for choice in found.open[LIMIT:]]
+    rest = [
+        (choice, choice.turns[0])
+        for choice in found.open[limit(found) :]
+    ]
     if rest:  # how far these reach together is not known
         far = moved(found, name, turned_run(found, rest)) > 0
         reach = np.where(far, np.inf, reach)
