@@ -18,8 +18,9 @@ near the other outcome is:
     order       differences of neighbours    0            the indices
 
 The forward values of relu, abs, clamp, max and max-pooling do not jump;
-their gradients do, and are found as comparisons or picks. A rectifier
-and its gradient take the same side (`Choices.rectified`).
+their gradients do, and are found as comparisons or picks. The gradient
+of relu compares its result, which says less than what it was given: the
+position is that of the latter.
 """
 
 from typing import NamedTuple
@@ -71,7 +72,6 @@ class Site(NamedTuple):
     anchor: np.ndarray | float
     outcome: torch.Tensor
     other: torch.Tensor | None  # beyond the anchor; of a pick (..., k)
-    same_as: int | None  # the site whose decision this one repeats
 
 
 class Choices(RoundingNoise):
@@ -99,7 +99,7 @@ class Choices(RoundingNoise):
         self.held, self.only = held, only
         self.turned = turned or {}
         self.sites = []
-        self.rectified = {}  # where a relu's result lies: its site
+        self.rectified = {}  # where a relu's result lies: what it was given
         self.kept = []  # those results, so that no other lies there
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -173,7 +173,7 @@ class Choices(RoundingNoise):
         self.sites.append(
             Site(
                 *(kind, packet.__name__, where.numpy().copy(), anchor),
-                *(*sides, None),
+                *sides,
             )
         )
         return outcome
@@ -195,26 +195,16 @@ class Choices(RoundingNoise):
 
     def sign(self, packet, a, b):
         sign = sign_of(a, b)
-        again = self.rectified.get(place(a))
-        if again is not None and not torch.is_tensor(b) and b == 0:
-            self.decide("sign", packet, sign, None, lambda *_: sign)
-            self.sites[-1] = self.sites[-1]._replace(same_as=again)
-            return self.sites[-1].outcome
+        given = self.rectified.get(place(a))
+        if given is not None and not torch.is_tensor(b) and b == 0:
+            a, sign = given, sign_of(given, 0.0)
         gap = torch.as_tensor(a - b)
         return self.decide("sign", packet, sign, None, lambda *_: gap)
 
     def rectify(self, func, packet, x):
-        number = len(self.sites)
-        before = x.clone() if packet is aten.relu_ else x
-        sign = sign_of(before, 0.0)
-        sign = self.decide(
-            "sign", packet, sign, None, lambda *_: before
-        )
-        y = torch.where(sign > 0, before, torch.zeros_like(before))
-        y = torch.where(torch.isnan(before), before, y)
-        if packet is aten.relu_:
-            y = x.copy_(y)
-        self.rectified[place(y)] = number
+        given = x.clone() if packet is aten.relu_ else x
+        y = func(x)
+        self.rectified[place(y)] = given
         self.kept.append(y)
         return y
 

@@ -98,9 +98,7 @@ def prescribed(compute, sites, seed):
     for site, noisy in zip(sites, observed(mode, compute)[1]):
         mask = np.zeros(site.outcome.shape, bool)
         same = site.position == noisy.position
-        if site.same_as is not None:
-            mask |= masks[site.same_as]
-        elif site.kind == "pick":
+        if site.kind == "pick":
             mask |= same.all(axis=-1)
         elif site.kind != "order":
             mask |= same

@@ -103,20 +103,16 @@ def same_as_a_whole(compute, reference, sigma):
 
 def open_choices(sites, spread, precision):
     """[Choice] within 16 u sigma of their anchor, the nearest first."""
-    masks, linked, found = [], {}, []
+    linked, found = {}, []
     for number, (site, sigma) in enumerate(zip(sites, spread)):
-        root = number if site.same_as is None else site.same_as
-        if root == number:
-            masks.append(near(site, sigma, precision))
-        else:
-            masks.append(masks[root])
+        mask = near(site, sigma, precision)
         if site.kind == "pick":
-            found += picks(site, number, masks[-1])
+            found += picks(site, number, mask)
         elif site.kind == "order":
-            found += swaps(site, number, masks[-1])
+            found += swaps(site, number, mask)
         else:
-            for element in np.flatnonzero(masks[-1]).tolist():
-                key = same(sites[root], root, element)
+            for element in np.flatnonzero(mask).tolist():
+                key = same(site, number, element)
                 linked.setdefault(key, []).append((number, element))
     found += [one_choice(sites, each) for each in linked.values()]
     return [choice for _, choice in sorted(found, key=lambda f: f[0])]

@@ -215,3 +215,16 @@ def test_nothing_is_said_of_what_is_no_number(bad):
 
 def test_empty_arrays_are_right():
     assert said(case_of(np.zeros((0, 3), "f4"), np.zeros((0, 3)))) == []
+
+
+def test_narrow_numbers_of_a_narrow_reference_are_no_news():
+    reference = bfloat16(Y).astype(float)
+    value = bfloat16(Y[[0, 3, 2, 1, 4]])
+    assert said(case_of(value, reference)) == [
+        "along axis 0, 1 and 3 have changed places"
+    ]
+
+
+def test_one_of_two_positions_is_no_mask():
+    value = rows_masked(rounded(Y[:2]), np.s_[:1])
+    assert said(case_of(value, Y[:2])) == []
