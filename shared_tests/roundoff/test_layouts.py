@@ -11,7 +11,7 @@ from shared_tests.roundoff.layouts import LAYERS, layout
 
 ENVIRONMENTS = ("pytorch",)
 
-RUNS = 12
+RUNS = 8
 KINDS = {
     "linear": "Linear",
     "conv1": "Conv1d",
