@@ -86,10 +86,16 @@ def forward(params, x, ids):
     assert answer["unsteady"] == ["out.b"]
 
 
-def test_a_port_may_have_neighbours_with_our_names(ask, tmp_path):
-    """Of a script, the folder is on the path: it must not hide them."""
+def test_a_port_may_import_what_has_our_names(
+    ask, tmp_path, monkeypatch
+):
+    """Of a script, the folder is on the path: it must not hide that.
+    `report` is beside the port, `weights` is installed."""
     (tmp_path / "report.py").write_text("NAME = 'mine'\n")
-    (tmp_path / "weights.py").write_text("NAME = 'mine'\n")
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "weights.py").write_text("NAME = 'mine'\n")
+    monkeypatch.setenv("PYTHONPATH", str(site))
     text = "import report, weights\nassert report.NAME == 'mine'\n"
     text += "assert weights.NAME == 'mine'\n"
     assert ask(text + RIGHT)["used"]
