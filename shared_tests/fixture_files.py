@@ -99,6 +99,20 @@ def write_fixtures(arrays, seed, versions, folder=FIXTURES, keep=()):
         shutil.rmtree(fresh, ignore_errors=True)
 
 
+def check_place(folder):
+    """Before hours of computing: can the new folder be put beside it?
+
+    Raises: NotWritten
+    """
+    fresh = aside(pathlib.Path(folder), "new")
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        fresh.rmdir()
+    except OSError as error:
+        raise NotWritten(folder, error) from None
+
+
 def write_beside(folder, fresh, arrays, seed, versions, keep):
     """The new folder, whole."""
     fresh.mkdir(parents=True)
