@@ -22,7 +22,7 @@ import inspect
 import numpy as np
 
 from .calls import record
-from .port import Port
+from .running import Port
 
 UNKNOWN = (
     "port expected a function, an nn.Module, an nnx.Module, a pair"

@@ -161,7 +161,7 @@ def test_an_interpreter_without_numpy(ask, tmp_path):
         ask(RIGHT, python=python)
 
 
-PORT_SIDE = "__init__ port objects calls nest crossing"
+PORT_SIDE = "__init__ port running objects calls nest crossing"
 
 
 def test_the_ports_side_is_python_3_8():
