@@ -142,7 +142,7 @@ def claimed(module):
     for part in module.modules():
         for kept in (part._parameters, part._buffers):
             for name, tensor in kept.items():
-                if is_float(tensor):
+                if is_float(tensor) and not isinstance(tensor, Claimed):
                     if id(tensor) not in made:
                         made[id(tensor)] = Claim.apply(tensor)
                     places.append((part, kept, name, tensor))

@@ -14,12 +14,13 @@ near the other outcome is:
     sign        a - b of a comparison        0            -1, 0, 1
     rounding    x                            the nearest  the whole
                                              boundary     number
-    pick        largest - second of a row    0            its index
+    pick        largest - others of a row    0            its index
     order       differences of neighbours    0            the indices
 
 The forward values of relu, abs, clamp, max and max-pooling do not jump;
-their gradients do, and are found as comparisons or picks. A rectifier
-and its gradient take the same side (`Choices.rectified`).
+their gradients do, and are found as comparisons or picks. The gradient
+of relu compares its result, which says less than what it was given: the
+position is that of the latter.
 """
 
 from typing import NamedTuple
@@ -27,9 +28,20 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch._decomp import decomposition_table
-from torch.nn import functional
 
+from .elementwise import STEP
 from .noise import RoundingNoise
+from .outcomes import (
+    beyond,
+    floating,
+    held_outcome,
+    integer_type,
+    others_in_row,
+    others_in_window,
+    place,
+    sign_of,
+    turn,
+)
 
 aten = torch.ops.aten
 
@@ -59,8 +71,7 @@ class Site(NamedTuple):
     position: np.ndarray  # float64
     anchor: np.ndarray | float
     outcome: torch.Tensor
-    other: torch.Tensor | None  # the outcome beyond the anchor
-    same_as: int | None  # the site whose decision this one repeats
+    other: torch.Tensor | None  # beyond the anchor; of a pick (..., k)
 
 
 class Choices(RoundingNoise):
@@ -70,19 +81,25 @@ class Choices(RoundingNoise):
     held: the sites of an earlier run, all of whose outcomes are taken
     only: of each site, the elements to hold; None is all of them
     turned: {site: {element: outcome}}, decisions to take the other way;
-        an element is a flat index, of `order` the rank to be swapped
-        with the next
+        an element is a flat index, of `order` (row, rank, rank), which
+        are swapped
     Afterwards `sites` has the decisions of this run.
     """
 
     def __init__(
-        self, generator=None, held=None, turned=None, only=None
+        self,
+        generator=None,
+        held=None,
+        turned=None,
+        only=None,
+        accumulator=1.0,
+        step=STEP,
     ):
-        super().__init__(generator)
+        super().__init__(generator, accumulator, step)
         self.held, self.only = held, only
         self.turned = turned or {}
         self.sites = []
-        self.rectified = {}  # where a relu's result lies: its site
+        self.rectified = {}  # where a relu's result lies: what it was given
         self.kept = []  # those results, so that no other lies there
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -143,8 +160,11 @@ class Choices(RoundingNoise):
         turned = self.turned.get(number)
         if turned:
             before, outcome = outcome, turn(kind, outcome, turned)
-            if other is not None:
-                other = torch.where(outcome == before, other, before)
+            if other is not None:  # that it can be turned back
+                now, past = outcome, before
+                if kind == "pick":
+                    now, past = now.unsqueeze(-1), past.unsqueeze(-1)
+                other = torch.where(other == now, past, other)
         where = position(outcome, other).detach().double()
         sides = (
             outcome.detach(),
@@ -153,7 +173,7 @@ class Choices(RoundingNoise):
         self.sites.append(
             Site(
                 *(kind, packet.__name__, where.numpy().copy(), anchor),
-                *(*sides, None),
+                *sides,
             )
         )
         return outcome
@@ -175,26 +195,16 @@ class Choices(RoundingNoise):
 
     def sign(self, packet, a, b):
         sign = sign_of(a, b)
-        again = self.rectified.get(place(a))
-        if again is not None and not torch.is_tensor(b) and b == 0:
-            self.decide("sign", packet, sign, None, lambda *_: sign)
-            self.sites[-1] = self.sites[-1]._replace(same_as=again)
-            return self.sites[-1].outcome
+        given = self.rectified.get(place(a))
+        if given is not None and not torch.is_tensor(b) and b == 0:
+            a, sign = given, sign_of(given, 0.0)
         gap = torch.as_tensor(a - b)
         return self.decide("sign", packet, sign, None, lambda *_: gap)
 
     def rectify(self, func, packet, x):
-        number = len(self.sites)
-        before = x.clone() if packet is aten.relu_ else x
-        sign = sign_of(before, 0.0)
-        sign = self.decide(
-            "sign", packet, sign, None, lambda *_: before
-        )
-        y = torch.where(sign > 0, before, torch.zeros_like(before))
-        y = torch.where(torch.isnan(before), before, y)
-        if packet is aten.relu_:
-            y = x.copy_(y)
-        self.rectified[place(y)] = number
+        given = x.clone() if packet is aten.relu_ else x
+        y = func(x)
+        self.rectified[place(y)] = given
         self.kept.append(y)
         return y
 
@@ -206,15 +216,15 @@ class Choices(RoundingNoise):
             *(lambda *_: x, anchor.double().numpy()),
         )
 
-    def pick(self, packet, rows, first, second):
-        """Which element of the last axis of rows (..., n) is largest."""
+    def pick(self, packet, rows, first, others):
+        """Which of the last axis of rows (..., n) is largest: first (...)
+        or one of others (..., k)."""
 
-        def gap(first, second):
-            both = torch.stack([first, second], dim=-1)
-            taken = torch.gather(rows, -1, both)
-            return taken[..., 0] - taken[..., 1]
+        def gap(first, others):
+            taken = torch.gather(rows, -1, first.unsqueeze(-1))
+            return taken - torch.gather(rows, -1, others)
 
-        return self.decide("pick", packet, first, second, gap)
+        return self.decide("pick", packet, first, others, gap)
 
     def argmax(self, func, packet, x, dim=None, keepdim=False):
         rows = x.reshape(-1) if dim is None else x.movedim(dim, -1)
@@ -223,7 +233,9 @@ class Choices(RoundingNoise):
         if rows.shape[-1] < 2:
             return func(x, dim, keepdim)
         first = aten.argmax(rows, -1)
-        index = self.pick(packet, rows, first, runner_up(rows, first))
+        index = self.pick(
+            packet, rows, first, others_in_row(rows, first)
+        )
         if keepdim and dim is None:
             return index.reshape([1] * x.ndim)
         return index.unsqueeze(dim) if keepdim else index
@@ -234,7 +246,9 @@ class Choices(RoundingNoise):
         first = first.movedim(dim, -1)[..., 0]
         if rows.shape[-1] < 2:
             return func(x, dim, keepdim)
-        index = self.pick(packet, rows, first, runner_up(rows, first))
+        index = self.pick(
+            packet, rows, first, others_in_row(rows, first)
+        )
         index = index.unsqueeze(dim)
         y = torch.gather(x, dim, index)
         return (
@@ -258,8 +272,7 @@ class Choices(RoundingNoise):
         if 0 < k < rows.shape[-1]:
             largest = how[0] if how else more.get("largest", True)
             rest = rows if largest else -rows
-            rest = rest.scatter(-1, index, -torch.inf)
-            index = torch.cat([index, aten.argmax(rest, -1, True)], -1)
+            index = torch.cat([index, others_in_row(rest, index)], -1)
         index = self.order(packet, rows, index)[..., :k].movedim(
             -1, dim
         )
@@ -277,132 +290,18 @@ class Choices(RoundingNoise):
 
     def pooled(self, func, packet, x, kernel, *how, **more):
         _, first = func(x, kernel, *how, **more)
-        second = second_of_window(x, first, kernel, *how, **more)
+        others = others_in_window(x, first, kernel, *how, **more)
         rows = x.flatten(-2)
+        flat = first.flatten(-2)
 
-        def gap(first, second):
-            a, b = (
-                rows.gather(-1, i.flatten(-2)) for i in (first, second)
+        def taken(index):
+            return rows.gather(-1, index.reshape(*flat.shape[:-1], -1))
+
+        def gap(first, others):
+            first = taken(first).reshape(first.shape)
+            return first.unsqueeze(-1) - taken(others).reshape(
+                others.shape
             )
-            return (a - b).reshape(first.shape)
 
-        index = self.decide("pick", packet, first, second, gap)
-        y = rows.gather(-1, index.flatten(-2)).reshape(index.shape)
-        return y, index
-
-
-def held_outcome(own, past, only):
-    if only is None:
-        return past
-    return torch.where(torch.as_tensor(only), past.to(own.dtype), own)
-
-
-def floating(args):
-    return any(
-        torch.is_tensor(a) and a.is_floating_point() for a in args
-    )
-
-
-def integer_type(kwargs):
-    kind = kwargs.get("dtype")
-    return kind in (
-        torch.int8,
-        torch.uint8,
-        torch.int16,
-        torch.int32,
-        torch.int64,
-    )
-
-
-def place(a):
-    """Where a tensor lies, which tells it from all that are kept."""
-    if torch.is_tensor(a) and a.numel():
-        return a.data_ptr(), a.shape, a.stride()
-    return None
-
-
-def sign_of(a, b):
-    """-1, 0 or 1, of infinities too; NaN where there is no order."""
-    sign = (
-        torch.as_tensor(a > b).double()
-        - torch.as_tensor(a < b).double()
-    )
-    ordered = torch.as_tensor(a == b) | (sign != 0)
-    return torch.where(ordered, sign, torch.nan)
-
-
-def beyond(packet, x, outcome):
-    """(the whole number beyond the nearest boundary, that boundary).
-
-    There is none, and the outcome is given, where trunc passes 0.
-    """
-    if packet is aten.round:
-        anchor = torch.floor(x) + 0.5
-        return 2 * anchor - outcome, anchor
-    anchor = torch.round(x)
-    up = outcome == anchor  # and may fall below it, or rise above
-    if packet is aten.floor:
-        return torch.where(up, anchor - 1, anchor), anchor
-    if packet is aten.ceil:
-        return torch.where(up, anchor + 1, anchor), anchor
-    away = torch.where(up, anchor - torch.sign(anchor), anchor)
-    return away, anchor
-
-
-def runner_up(rows, first):
-    rest = rows.scatter(-1, first.unsqueeze(-1), -torch.inf)
-    return aten.argmax(rest, -1)
-
-
-def second_of_window(
-    x, first, kernel, stride=(), padding=0, dilation=1, ceil_mode=False
-):
-    """The index of the second largest in each window of a max-pooling."""
-    kernel, padding, dilation = map(pair, (kernel, padding, dilation))
-    stride = pair(stride) if stride != () and stride != [] else kernel
-    shape = x.shape[-2:]
-    images = x.reshape(-1, 1, *shape)
-    where = torch.arange(shape[0] * shape[1])
-    where = where.to(x.dtype).reshape(1, 1, *shape)
-    ends = []
-    for axis in (1, 0):  # the last axis comes first in pad
-        need = (first.shape[axis - 2] - 1) * stride[axis]
-        need += dilation[axis] * (kernel[axis] - 1) + 1
-        ends += [padding[axis], need - shape[axis] - padding[axis]]
-
-    def windows(a, fill):
-        a = functional.pad(a, ends, value=fill)
-        a = functional.unfold(a, kernel, dilation, 0, stride)
-        return a.movedim(1, -1)  # images, windows, kernel
-
-    rows, where = (
-        windows(images, -torch.inf),
-        windows(where, -1.0).long(),
-    )
-    index = first.reshape(len(rows), -1, 1)
-    rows = torch.where(where == index, -torch.inf, rows)
-    best = aten.argmax(rows, -1, True)
-    second = where.expand(rows.shape).gather(-1, best)
-    second = torch.where(second < 0, index, second)
-    return second.reshape(first.shape)
-
-
-def pair(size):
-    size = [size] if isinstance(size, int) else list(size)
-    return size * 2 if len(size) == 1 else size
-
-
-def turn(kind, outcome, turned):
-    """The outcome with some of its decisions taken the other way."""
-    outcome = outcome.clone()
-    if kind == "order":
-        rows = outcome.reshape(-1, outcome.shape[-1])
-        for element in turned:
-            row, rank = divmod(element, rows.shape[1] - 1)
-            swapped = rows[row, [rank + 1, rank]]
-            rows[row, rank : rank + 2] = swapped
-        return rows.reshape(outcome.shape)
-    flat = outcome.reshape(-1)
-    for element, value in turned.items():
-        flat[element] = value
-    return flat.reshape(outcome.shape)
+        index = self.decide("pick", packet, first, others, gap)
+        return taken(index).reshape(index.shape), index

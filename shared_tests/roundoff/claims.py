@@ -28,6 +28,11 @@ class Claimed(torch.Tensor):
         )
 
     def __init__(self, payload, dtype):
+        if type(payload) is not torch.Tensor:
+            got = type(payload).__name__
+            raise TypeError(
+                f"payload expected a plain tensor, got {got}"
+            )
         self.payload = payload
 
     __torch_function__ = torch._C._disabled_torch_function_impl

@@ -9,7 +9,7 @@ several do, all are said; where none does, the text is empty. That is no
 proof: another fault can have the same effect, and says so where it does.
 """
 
-from typing import NamedTuple
+import dataclasses
 
 import numpy as np
 
@@ -23,16 +23,20 @@ SHARE = 0.25  # of the error that may be left where roundings meet
 MANY = 16  # elements that it takes to see that
 
 
-class Context(NamedTuple):
-    """What is needed to run the reference again.
+@dataclasses.dataclass(eq=False)
+class Context:
+    """What is needed to run the reference again; one for all arrays.
 
     compute: no arguments, {array: ndarray}, in float64
     module: the one that it runs, whose parameters may be changed for it
+    seed: of the noise; runs: of the reference, at the most
     """
 
     compute: object
     module: object = None
     seed: int = 0
+    runs: int = 96
+    made: object = None  # the runs, once there are any
 
 
 def diagnose(
@@ -107,7 +111,9 @@ def norm(error):
 
 def tried(case, context):
     """Texts of all changes that explain the value."""
-    runs, texts = tryout.Runs(context), []
+    if context.made is None:
+        context.made = tryout.Runs(context)
+    runs, texts = context.made, []
     for family in runs.families:
         rule = mostly if family.rounds else explains
         found = [

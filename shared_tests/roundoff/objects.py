@@ -22,7 +22,7 @@ import inspect
 import numpy as np
 
 from .calls import record
-from .port import Port
+from .running import Port
 
 UNKNOWN = (
     "port expected a function, an nn.Module, an nnx.Module, a pair"
@@ -275,7 +275,12 @@ def of_gluon(block, training, layers):
 
     mx.npx.set_np()
     held = block._collect_params_with_prefix()
-    holds = {n: p.data().asnumpy() for n, p in held.items()}
+    arrays = {n: p.data() for n, p in held.items()}
+    if not all(isinstance(a, mx.np.ndarray) for a in arrays.values()):
+        raise ValueError(
+            "a Gluon block expected mx.npx.set_np() before it is made"
+        )
+    holds = {n: a.asnumpy() for n, a in arrays.items()}
 
     def place(params, convert):
         check_names("Gluon", holds, params)

@@ -17,6 +17,7 @@ from .verdict import ratio
 
 FEW = 4  # elements that a constant of two decimals must explain
 LARGEST_MATCH = 10**7  # comparisons to find which row is which
+NARROW = {8: "bfloat16", 11: "float16 or TF32"}
 DROPPED = 0.1, 0.2, 0.25, 0.3, 0.5
 
 
@@ -73,6 +74,28 @@ def one_element(case):
     return [f"one element of {wrong.size:,} is wrong, {at}"]
 
 
+def stored(case):
+    """Every number has fewer significant bits than its precision."""
+    kept = [
+        array[np.isfinite(array) & (array != 0)].astype(np.float64)
+        for array in (case.value, case.reference)
+    ]
+    if kept[0].size < 2 * FEW:
+        return []
+    for bits, kinds in NARROW.items():
+        value, reference = (whole_in(bits, array) for array in kept)
+        if value.all() and reference.mean() < 0.5:
+            return [
+                f"every number has {bits} significant bits: {kinds}"
+            ]
+    return []
+
+
+def whole_in(bits, array):
+    scaled = np.frexp(array)[0] * 2.0**bits
+    return scaled == np.round(scaled)
+
+
 # --- a factor, an offset
 
 
@@ -95,7 +118,7 @@ def factor(case):
     if not known:
         if not fits(case, c * case.reference, abs(c) * case.sigma):
             return []
-        return [f"a constant factor of {c:.9g}"]
+        return [f"a constant factor of {c:.7g}"]
     labels = ", ".join(label for label, _ in known[:3])
     return [f"a constant factor of {known[0][1]:.6g} ({labels})"]
 
@@ -257,8 +280,8 @@ def places(case):
     wrong = wrong_elements(case)
     if wrong is None or wrong.all() or wrong.sum() < 2:
         return []
-    texts = []
-    for axis, n in enumerate(wrong.shape):
+    texts = triangle(wrong)
+    for axis, n in enumerate(() if texts else wrong.shape):
         hit = np.flatnonzero(
             wrong.any(
                 axis=tuple(a for a in range(wrong.ndim) if a != axis)
@@ -270,8 +293,6 @@ def places(case):
         words = part_in_words(hit, n)
         if words:
             texts.append(f"only {words} of axis {axis} differ")
-    if not texts:
-        texts = triangle(wrong)
     return [f"{text}: a mask, or its corner?" for text in texts]
 
 
@@ -302,19 +323,20 @@ def triangle(wrong):
         "on and below the diagonal": columns <= rows,
     }
     for words, side in sides.items():
-        if not flat[:, ~side].any() and flat[:, side].mean() >= 0.5:
+        if not flat[:, ~side].any() and flat[:, side].mean() >= 0.9:
             return [
                 f"only elements {words} of the last two axes differ"
             ]
     return []
 
 
-WHOLE = (
-    nothing,
-    one_element,
-    factor,
-    offset,
-    along_an_axis,
-    axes,
-    rows,
-)
+def scaled(case):
+    """The simplest of a factor, an offset, both, or one an axis."""
+    for find in (nothing, factor, offset, along_an_axis):
+        texts = find(case)
+        if texts:
+            return texts
+    return []
+
+
+WHOLE = (stored, one_element, scaled, axes, rows)

@@ -96,10 +96,13 @@ def prescribed(compute, sites, seed):
     mode = Unprescribed(torch.Generator().manual_seed(seed), held=sites)
     masks = []
     for site, noisy in zip(sites, observed(mode, compute)[1]):
-        same = (site.position == noisy.position) & (
-            site.kind != "order"
-        )
-        masks.append(same & np.ones(site.outcome.shape, bool))
+        mask = np.zeros(site.outcome.shape, bool)
+        same = site.position == noisy.position
+        if site.kind == "pick":
+            mask |= same.all(axis=-1)
+        elif site.kind != "order":
+            mask |= same
+        masks.append(mask)
     return masks
 
 

@@ -3,11 +3,7 @@
     found = study(compute, seed)
     judge_sides(found, value) -> {array: Judged}
 
-study() holds the decisions of the reference (choices.py) while it
-draws rounding errors, so that sigma is that of the smooth part and no
-jump is in it. A decision is open where its position is within
-16 u sigma of its anchor, which is the verdict's own rule: rounding
-alone may turn it. judge_sides() holds the port against the reference's side;
+judge_sides() holds the port against the reference's side;
 what is outside is tried on the other sides of what is open, one set of
 decisions for all arrays together:
 
@@ -24,156 +20,19 @@ import itertools
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from .budget import RUNS, STEP
-from .choices import EQUALITIES, Choices
-from .verdict import FACTOR, UNIT_ROUNDOFF, judge, ratio
+from .study import run, study
+from .verdict import judge, ratio
 
 LIMIT = 64  # open decisions that are tried one by one
 TOGETHER = 6  # and those that are tried in every combination
 ROUNDS = 4  # a turned decision may open others behind it
 
 
-class Choice(NamedTuple):
-    """A decision that rounding can turn, wherever it is repeated."""
-
-    turns: tuple  # ways to turn it: {site: {element: outcome}}
-    words: str
-
-
-class Study(NamedTuple):
-    compute: object
-    seed: int
-    runs: int
-    precision: str
-    turned: dict
-    reference: dict  # {array: float64 or integers}
-    sigma: dict  # of the smooth part, in units of u
-    sites: list
-    open: list  # of Choice
-
-
 class Judged(NamedTuple):
     word: str  # rounding, undecided or bug
     ratio: float  # worst |error| / budget on the side that was taken
     detail: str
-
-
-def run(compute, **how):
-    """Arrays and sites of one run."""
-    mode = Choices(**how)
-    with mode:
-        arrays = compute()
-    return {k: np.array(v) for k, v in arrays.items()}, mode.sites
-
-
-def study(compute, seed, runs=RUNS, precision="float32", turned=None):
-    """Reference, smooth sigma and open decisions of compute().
-
-    compute: as for budget.estimate; turned: {site: {element: outcome}},
-    decisions that the reference takes the other way
-    """
-    reference, sites = run(compute, turned=turned)
-    total = {k: np.zeros(v.shape) for k, v in reference.items()}
-    spread = [np.zeros(site.position.shape) for site in sites]
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(runs):
-        arrays, noisy = run(compute, generator=generator, held=sites)
-        for k, value in arrays.items():
-            total[k] += (value - reference[k].astype(float)) ** 2
-        with np.errstate(invalid="ignore"):
-            for sum_, past, now in zip(spread, sites, noisy):
-                sum_ += (now.position - past.position) ** 2
-    sigma = {k: np.sqrt(v / runs) / STEP for k, v in total.items()}
-    spread = [np.sqrt(sum_ / runs) / STEP for sum_ in spread]
-    return Study(
-        *(compute, seed, runs, precision, turned or {}),
-        *(reference, sigma, sites),
-        open_choices(sites, spread, precision),
-    )
-
-
-# --- what rounding can turn
-
-
-def open_choices(sites, spread, precision):
-    """[Choice] of all elements within 16 u sigma of their anchor."""
-    masks, found = [], {}
-    for number, (site, sigma) in enumerate(zip(sites, spread)):
-        root = number if site.same_as is None else site.same_as
-        mask = (
-            near(site, sigma, precision)
-            if root == number
-            else masks[root]
-        )
-        masks.append(mask)
-        for element in np.flatnonzero(mask).tolist():
-            key = same(sites[root], root, element)
-            found.setdefault(key, []).append((number, element))
-    return [choice_of(sites, members) for members in found.values()]
-
-
-def near(site, sigma, precision):
-    """Which elements of a site rounding alone can turn."""
-    limit = FACTOR * UNIT_ROUNDOFF[precision] * sigma
-    with np.errstate(invalid="ignore"):
-        mask = np.abs(site.position - site.anchor) <= limit
-    mask &= (sigma > 0) & np.isfinite(sigma)
-    if site.other is not None:
-        mask &= (site.other != site.outcome).numpy()
-    return mask
-
-
-def same(site, number, element):
-    """Equal numbers at the same place are one decision: a quantizer's
-    gradient rounds once more what its forward pass has rounded."""
-    position = float(site.position.flat[element])
-    where = number if position == 0 else None
-    return site.kind, site.position.shape, element, position, where
-
-
-def choice_of(sites, members):
-    number, element = members[0]
-    site = sites[number]
-    ways = [{}]
-    if site.kind == "sign":
-        sign = float(site.outcome.reshape(-1)[element])
-        values = [-sign] if sign else [1.0, -1.0]
-        if sign and any(equality(sites[n]) for n, _ in members):
-            values.append(0.0)
-        ways = [{n: {e: value} for n, e in members} for value in values]
-    else:
-        ways = [{n: {e: other(sites[n], e)} for n, e in members}]
-    return Choice(tuple(ways), words(site, element))
-
-
-def equality(site):
-    return site.operation in [packet.__name__ for packet in EQUALITIES]
-
-
-def other(site, element):
-    return (
-        site.other.reshape(-1)[element] if site.other is not None else 0
-    )
-
-
-def words(site, element):
-    """Such as "round at [2, 5] takes 1 or 2"."""
-    shape = site.position.shape
-    index = [int(i) for i in np.unravel_index(element, shape)]
-    at = f"{site.operation} at {index}"
-    if site.kind == "sign":
-        return (
-            f"{at} compares two numbers that are equal but for rounding"
-        )
-    if site.kind == "order":
-        return f"{at} and the next are equal but for rounding"
-    taken = [
-        f"{side.reshape(-1)[element].item():g}"
-        for side in (site.outcome, site.other)
-    ]
-    return f"{at} takes {taken[0]} or {taken[1]}"
 
 
 # --- on which side the port stands
@@ -191,7 +50,7 @@ def judge_sides(found, value):
         if turned is None:
             break
         how = found.seed, found.runs, found.precision
-        found = study(found.compute, *how, turned)
+        found = study(found.compute, *how, turned, **found.how)
         tried = []
     if amiss(found, value) and found.open and not tried:
         tried = alternatives(found)
@@ -332,18 +191,24 @@ def can_be_told(found, tried, name, value):
     wrong = outside(found, name, value)
     if wrong is None or not found.open:
         return True
-    reference = 1.0 * found.reference[name]
-    reach = np.zeros(reference.shape)
-    for _, _, arrays in tried:
-        if arrays[name].shape == reference.shape:
-            with np.errstate(invalid="ignore"):
-                reach += np.abs(arrays[name] - reference)
-    if len(found.open) > LIMIT:
-        return False
     if len(found.open) <= TOGETHER:
         return True
-    allowed = np.abs(value - reference) <= reach
-    return bool((wrong & ((reach == 0) | ~allowed)).any())
+    reach = sum(moved(found, name, arrays) for *_, arrays in tried)
+    rest = [choice.turns[0] for choice in found.open[LIMIT:]]
+    if rest:  # how far these reach together is not known
+        far = moved(found, name, turned_run(found, rest)) > 0
+        reach = np.where(far, np.inf, reach)
+    error = np.abs(value - 1.0 * found.reference[name])
+    return bool((wrong & ((reach == 0) | ~(error <= reach))).any())
+
+
+def moved(found, name, arrays):
+    """How far turned decisions move each element."""
+    reference = found.reference[name]
+    if arrays[name].shape != reference.shape:
+        return np.full(reference.shape, np.inf)
+    with np.errstate(invalid="ignore"):
+        return np.abs(arrays[name] - 1.0 * reference)
 
 
 def side(first, found):

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from shared_tests.roundoff import precisions, sampling
+from shared_tests.roundoff.claims import Claimed
 from shared_tests.roundoff.precisions import PRECISIONS
 from shared_tests.roundoff.verdict import judge
 
@@ -368,6 +369,29 @@ def test_a_buffer_that_is_replaced_is_seen():
         model(torch.ones(3).double())
     assert type(model.total) is torch.Tensor
     assert model.total.tolist() == [1, 1, 1]
+
+
+def test_buffers_that_claim_already_are_left():
+    """Whoever puts a buffer back under the mode puts a claimed one."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7)).double()
+    make = precisions.noise("autocast-bfloat16", model)
+    x = draws(1, 4, 5).double()
+    outputs = []
+    for _ in range(2):
+        with make(torch.Generator().manual_seed(0)):
+            saved = model[1].running_mean.clone()
+            outputs.append(model(x).payload)
+            model[1]._buffers["running_mean"] = saved
+    assert isinstance(saved, Claimed)
+    assert type(saved.payload) is torch.Tensor
+    assert torch.equal(*outputs)
+
+
+def test_a_claim_of_a_claim_is_refused():
+    claimed = Claimed(torch.ones(3).double(), torch.float32)
+    with pytest.raises(TypeError, match="plain tensor, got Claimed"):
+        Claimed(claimed, torch.bfloat16)
 
 
 def test_unknown_names_are_refused():

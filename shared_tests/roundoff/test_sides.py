@@ -259,6 +259,15 @@ def test_more_ties_than_are_tried_are_left_open():
     assert found == {"out.y": "undecided"}
 
 
+def test_many_ties_hide_no_fault_elsewhere():
+    def edit(value):
+        value["out.y"][100] += 1e-5
+
+    x = np.array([0.25] * 100 + [1.125])
+    found = words_of(quantized, quantized, x, edit=edit)
+    assert found == {"out.y": "bug"}
+
+
 # --- what the working precision settles
 
 
