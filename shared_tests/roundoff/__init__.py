@@ -19,5 +19,13 @@ def __getattr__(name):
     """Only when asked for: the port's side has no PyTorch."""
     if name not in FROM:
         raise AttributeError(f"{__name__} has no {name}")
-    module = importlib.import_module(f".{FROM[name]}", __name__)
+    try:
+        module = importlib.import_module(f".{FROM[name]}", __name__)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ImportError(
+            f"{__name__}.{name} runs the reference in PyTorch, which is"
+            " not installed"
+        ) from error
     return getattr(module, name)

@@ -14,8 +14,9 @@ from . import budget, precisions
 from . import weights as weight_maps
 from .asking import is_path, make_request, port_results, run_port
 from .errors import RoundingError
+from .inputs import given
 from .judging import Case, judge_all
-from .reference import Reference, given, guarded
+from .reference import Reference, guarded
 from .report import Report, constant
 
 SEED = 20260101

@@ -6,6 +6,7 @@ import numpy as np
 
 from . import diagnosis, precisions, sampling, sides
 from . import layers as layer_outputs
+from . import study as studies
 from .errors import CheckError
 from .report import compare, missing
 from .selfcheck import SelfCheckError
@@ -90,10 +91,12 @@ def decided(case, lines, results, references, sigmas):
         return []
     how = case.compute, case.seed
     try:
-        look = sides.study(*how, min(LOOKS, case.runs), case.precision)
+        look = studies.study(
+            *how, min(LOOKS, case.runs), case.precision
+        )
         if not look.open:
             return []
-        study = sides.study(*how, case.runs, case.precision)
+        study = studies.study(*how, case.runs, case.precision)
         values = {
             line.name: alike(
                 results[line.name], study.reference[line.name]

@@ -1,5 +1,6 @@
 """A port in another interpreter: what crosses, and all that can fail."""
 
+import ast
 import os
 import stat
 import sys
@@ -8,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+import shared_tests.roundoff as package
 from shared_tests.roundoff import child
 from shared_tests.roundoff.errors import CheckError
 
@@ -84,10 +86,16 @@ def forward(params, x, ids):
     assert answer["unsteady"] == ["out.b"]
 
 
-def test_a_port_may_have_neighbours_with_our_names(ask, tmp_path):
-    """Of a script, the folder is on the path: it must not hide them."""
+def test_a_port_may_import_what_has_our_names(
+    ask, tmp_path, monkeypatch
+):
+    """Of a script, the folder is on the path: it must not hide that.
+    `report` is beside the port, `weights` is installed."""
     (tmp_path / "report.py").write_text("NAME = 'mine'\n")
-    (tmp_path / "weights.py").write_text("NAME = 'mine'\n")
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "weights.py").write_text("NAME = 'mine'\n")
+    monkeypatch.setenv("PYTHONPATH", str(site))
     text = "import report, weights\nassert report.NAME == 'mine'\n"
     text += "assert weights.NAME == 'mine'\n"
     assert ask(text + RIGHT)["used"]
@@ -151,3 +159,36 @@ def test_an_interpreter_without_numpy(ask, tmp_path):
     os.chmod(python, stat.S_IRWXU)
     with pytest.raises(CheckError, match="No module named 'numpy'"):
         ask(RIGHT, python=python)
+
+
+PORT_SIDE = "__init__ port running objects calls nest crossing"
+
+
+def test_the_ports_side_is_python_3_8():
+    """And imports nothing but that, itself and NumPy, before it is known
+    which framework it is."""
+    known = {"numpy", "copy", "dataclasses", "collections", "functools"}
+    known |= {"contextlib", "importlib", "inspect", "json", "os", "sys"}
+    known |= {"weakref", ""}
+    for name in PORT_SIDE.split():
+        path = child.SCRIPT.with_name(f"{name}.py")
+        tree = ast.parse(path.read_text(), feature_version=(3, 8))
+        for node in tree.body:
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+                if node.level:
+                    every = node.module or node.names[0].name
+                    assert every in PORT_SIDE.split(), (name, every)
+                    names = []
+            assert {n.split(".")[0] for n in names} <= known, name
+        text = path.read_text()
+        assert "removeprefix" not in text and " | " not in text
+
+
+def test_without_pytorch_the_package_says_so():
+    """The environment of the tools has none."""
+    with pytest.raises(ImportError, match="PyTorch, which is not"):
+        package.assert_rounding  # noqa: B018

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from shared_tests.roundoff.errors import CheckError
-from shared_tests.roundoff.reference import Reference, named_inputs
+from shared_tests.roundoff.inputs import named_inputs
+from shared_tests.roundoff.reference import Reference
 
 ENVIRONMENTS = ("pytorch",)
 

@@ -83,6 +83,12 @@ def test_what_an_array_can_see():
     assert np.isnan(smallest_fault(np.zeros(3), np.ones(3), "float32"))
 
 
+def test_an_array_of_nothing_but_rounding_sees_no_factor():
+    rounding = line("rounding", "grad.bias")
+    rounding.sees = 1e10
+    assert " none " in str(Report([rounding], []))
+
+
 def test_json_has_no_infinity():
     lines = [missing("out.y", "the port"), line("bug", "layer.a.b")]
     data = Report(lines, ["a note"], runs=48, seed=7).to_json()
