@@ -33,7 +33,7 @@ MAKERS = (
     *(
         f"roundoff/{name}.py"
         for name in """
-        attention budget decompositions elementwise exact fourier
+        budget attention decompositions elementwise exact fourier
         interpolation noise norms optimizers pooling rules sums widened
         """.split()
     ),

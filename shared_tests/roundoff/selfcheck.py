@@ -42,8 +42,10 @@ class Suspicion(RoundingNoise):
         return y
 
     def compare(self, func, parts, whole):
-        if not torch.is_tensor(whole):
+        if isinstance(whole, (tuple, list)) and whole:
             parts, whole = parts[0], whole[0]
+        if not torch.is_tensor(whole):  # a comparison, or a number
+            return
         if not whole.is_floating_point() or not whole.numel():
             return
         size = float(whole.abs().max())

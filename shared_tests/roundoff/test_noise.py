@@ -101,9 +101,7 @@ def test_out_and_in_place_have_the_noise_of_the_plain_form():
 
 def test_a_product_by_alpha_is_rounded_too():
     """Where it cancels, its rounding is all there is."""
-    reference, sigma = budgeted(
-        lambda x: torch.add(x, -x / 0.7, alpha=0.7), X
-    )
+    _, sigma = budgeted(lambda x: torch.add(x, -x / 0.7, alpha=0.7), X)
     assert (sigma > X.abs().numpy() / 2).all()
 
 
@@ -160,17 +158,6 @@ def test_a_refusal_says_why():
         torch.linalg.inv(X[:, :7])
 
 
-def test_dropout_inside_attention_is_refused():
-    x = X[None, None]
-    with (
-        pytest.raises(NotImplementedError, match="dropout expected 0"),
-        RoundingNoise(torch.Generator()),
-    ):
-        torch.nn.functional.scaled_dot_product_attention(
-            x, x, x, dropout_p=0.5
-        )
-
-
 def test_a_wrong_decomposition_is_found(monkeypatch):
     """Planted: a SiLU with the exponent of another float."""
     wrong = rules.Way(
@@ -220,6 +207,6 @@ def test_float64_bags_are_scaled_by_the_frequency_of_another_row():
             torch.autograd.grad(y.sum(), weight)[0].flatten().tolist()
         )
 
-    assert gradient() == [0, 2, 0.5, 0, 1]
+    assert gradient() == [0, 1, 0.5, 0, 2]
     with Widened():
         assert gradient() == [0, 1, 1, 0, 1]
