@@ -29,6 +29,9 @@ DEVICE ?=
 # What runs `make bench-gpu`: it takes no environment of ours.
 PYTHON ?= python3
 
+# Which items or parts `make ports` runs; without one, all.
+NAMES ?=
+
 # How long `make fuzz` and `make false-alarms` run; the seed of `make fuzz`:
 # without one, a new one.
 MINUTES ?= 10
@@ -49,7 +52,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
 .PHONY: compare show alignment memory ledger digits fuzz check mutants bench-gpu
-.PHONY: false-alarms error-budgets power
+.PHONY: false-alarms error-budgets power ports
 .PHONY: environments kernels clean $(ENVIRONMENTS:%=test-%)
 
 help: ## this text
@@ -108,6 +111,9 @@ error-budgets: environments ## the usual criteria beside ours; docs/error-budget
 power: .venv/tools/.stamp ## how small a fault each case sees; docs/power.md
 	@$(TOOL) power
 
+ports: .venv/tools/.stamp .venv/ports/.stamp ## judge ports that others wrote; docs/ports.md: NAMES=bert,gpt2
+	@$(TOOL) ports --names "$(NAMES)" $(if $(FRESH),--fresh)
+
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .
 	@.venv/tools/bin/ruff format --no-cache --check .
@@ -139,9 +145,11 @@ clean: ## remove build/ and the environments
 # of its own: Triton 3.6's interpreter fails with NumPy 2.4
 .venv/triton/.stamp: pytorch_impl/kernels/requirements.txt
 .venv/triton/.stamp: UV_TORCH_BACKEND := cpu
+# of its own: ports that others wrote need older libraries beside ours
+.venv/ports/.stamp: shared_tests/ports/requirements.txt
 $(foreach fw,$(ALL),$(eval .venv/$(fw)/.stamp: $(fw)_impl/requirements.txt))
 
-$(STAMPS): .venv/%/.stamp: | $(UV)
+$(STAMPS) .venv/ports/.stamp: .venv/%/.stamp: | $(UV)
 	@mkdir -p $(LOGS)
 	@echo "building .venv/$*"
 	@rm -rf .venv/$*

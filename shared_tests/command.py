@@ -57,6 +57,11 @@ TOOLS = {
         " goes on",
     ),
     "memory": ("performance.memory", "build/memory.json is as it was"),
+    "ports": (
+        "ports.make_ports",
+        "build/ports/ has the rows of all models that have ended, and the"
+        " next run goes on",
+    ),
     "power": ("power", "docs/power.md is as it was"),
 }
 # what is wrong with the place, not with the tool

@@ -48,8 +48,8 @@ def is_test(path):
 def test_the_wings_are_these():
     assert (
         set(
-            "builtins layers live performance real_data side_by_side trials"
-            "".split()
+            "builtins layers live performance ports real_data side_by_side"
+            " trials".split()
         )
         == WINGS
     )

@@ -22,7 +22,7 @@ aten = torch.ops.aten
 COMPOUND = [
     getattr(aten, name)
     for name in """
-    addmm baddbmm gelu gelu_backward silu silu_backward
+    gelu gelu_backward silu silu_backward
     _softmax _softmax_backward_data
     _log_softmax _log_softmax_backward_data
     """.split()
@@ -427,14 +427,6 @@ def multilabel_margin_backward(dy, x, target, reduction, is_target):
     return (dx * dy).reshape(x.shape)
 
 
-def convolution(x, weight, bias, *options):
-    """The bias is added to the sum of products, rounded once more."""
-    if bias is None:
-        return NotImplemented
-    y = aten.convolution(x, weight, None, *options)
-    return y + bias.reshape(-1, *[1] * (weight.ndim - 2))
-
-
 def convolution_backward(dy, x, weight, sizes, *options):
     *options, wanted = options
     if not wanted[2]:
@@ -481,7 +473,6 @@ OWN = {
     aten.multi_margin_loss_backward: multi_margin_backward,
     aten.multilabel_margin_loss_forward: multilabel_margin,
     aten.multilabel_margin_loss_backward: multilabel_margin_backward,
-    aten.convolution: convolution,
     aten.convolution_backward: convolution_backward,
     **attention.DECOMPOSITIONS,
     **fourier.DECOMPOSITIONS,

@@ -11,7 +11,7 @@ import torch
 
 STEP = 2.0**-24  # the u of the sampling; small enough to stay linear
 HELD = 1 / STEP  # every integer up to it is a float32
-MASK = 2.0**64  # numbers beyond it are there to hide others
+MASK = 2.0**127  # the largest float32s are masks that hide others
 
 aten = torch.ops.aten
 
@@ -60,7 +60,6 @@ ULPS = {
     aten.polygamma: 16,
     aten.special_erfcx: 8,
     aten.special_ndtri: 8,
-    aten.special_log_ndtr: 8,
     aten.special_i0e: 8,
     aten.special_i1: 8,
     aten.special_i1e: 8,
@@ -108,12 +107,11 @@ def sum_of_two_noise(y, a, b, alpha=1, **_):
     noise = uniform(y)
     exact = integer(a) & integer(b) & (y.abs() <= HELD)
     noise = where_not(exact, noise)
-    if not bool((y.abs() > MASK).any()):
+    mask = (y.abs() >= MASK) & (y.abs() < 2 * MASK)
+    if not bool(mask.any()):
         return noise
     smaller = torch.minimum(magnitude(a, y), magnitude(b, y)) / STEP
-    return torch.where(
-        y.abs() > MASK, torch.minimum(noise, smaller), noise
-    )
+    return torch.where(mask, torch.minimum(noise, smaller), noise)
 
 
 def magnitude(value, like):
@@ -139,9 +137,7 @@ def product_noise(y, a, b, **_):
     noise = scaling_noise(y, a, b)
     if not torch.is_tensor(b) and rounded(b):
         return noise  # a constant that is rounded itself, such as 1/255
-    noise = torch.minimum(noise, scaling_noise(y, b, a))
-    exact = integer(a) & integer(b) & (y.abs() <= HELD)
-    return where_not(exact, noise)
+    return torch.minimum(noise, scaling_noise(y, b, a))
 
 
 def rounded(constant):

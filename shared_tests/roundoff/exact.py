@@ -69,7 +69,7 @@ DRAWS = """
 """
 PRIMS = """
     amax amin broadcast_in_dim cat collapse_view copy_to device_put
-    empty_permuted empty_strided full iota reshape rev
+    empty_permuted empty_strided full iota item reshape rev
     squeeze transpose where
 """
 

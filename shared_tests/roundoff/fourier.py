@@ -1,10 +1,8 @@
-"""Rounding of fast Fourier transforms, one axis at a time."""
+"""Rounding of fast Fourier transforms."""
 
 import math
 
 import torch
-
-from .elementwise import uniform
 
 aten = torch.ops.aten
 
@@ -43,80 +41,70 @@ def largest_prime(n):
     return n
 
 
-def transform_noise(y, x, dim, normalization, _):
-    """Of one unnormalised transform of the last axis: see `transform`."""
-    n, power = x.shape[-1], y.abs() ** 2
-    if y.shape[-1] < n:  # of a real x: the other half is the mirror
-        mirror = power[..., 1 : (n + 1) // 2].flip(-1)
-        power = torch.cat([power, mirror], dim=-1)
-    return fft_noise(power)[..., : y.shape[-1]]
+def over_axes(power, dim, full=None):
+    """Of a transform of several axes, whose stages add their errors.
 
-
-def real_transform_noise(y, x, dim, normalization, n):
-    return fft_noise(y * y)
-
-
-def plain(x, dim, normalization):
-    return normalization == 0 and [d % x.ndim for d in dim] == [
-        x.ndim - 1
-    ]
-
-
-def one_axis(op, x, d, last):
-    """op along axis d, unnormalised, as a transform of the last axis."""
-    moved = torch.movedim(x, d, -1).contiguous()
-    y = op(moved, [moved.ndim - 1], 0, last)
-    return torch.movedim(y, -1, d)
-
-
-def normalised(y, normalization, n):
-    """1: divided by sqrt n, 2: by n, the number of points."""
-    if normalization == 0:
-        return y
-    return y / (math.sqrt(n) if normalization == 1 else n)
-
-
-def c2c(x, dim, normalization, forward):
-    if plain(x, dim, normalization):
-        return NotImplemented
-    y = x
-    for d in dim:
-        y = one_axis(aten._fft_c2c, y, d, forward)
-    return normalised(y, normalization, points(x, dim))
-
-
-def r2c(x, dim, normalization, onesided):
-    if plain(x, dim, normalization):
-        return NotImplemented
+    The rows of one axis may all err alike: then the next axis collects
+    these errors where it collects the rows. So each axis counts as if it
+    were the last. And one stage at least mixes all of the axes.
+    full: the power with the last axis of dim whole
+    """
     *others, last = dim
-    y = one_axis(aten._fft_r2c, x, last, onesided)
-    for d in others:
-        y = one_axis(aten._fft_c2c, y, d, True)
-    return normalised(y, normalization, points(x, dim))
+    full = power if full is None else full
+    noise = along(full, last).narrow(last, 0, power.shape[last])
+    if not others:
+        return noise
+    anywhere = 0.36 * torch.mean(full, dim, True)
+    squares = sum(along(power, d) ** 2 for d in others)
+    return torch.sqrt(noise**2 + squares + anywhere)
 
 
-def c2r(x, dim, normalization, n):
-    if plain(x, dim, normalization):
-        return NotImplemented
+def along(power, d):
+    if d % power.ndim == power.ndim - 1:
+        return fft_noise(power)
+    return fft_noise(power.movedim(d, -1)).movedim(-1, d)
+
+
+def complex_transform_noise(y, x, dim, *_):
+    return over_axes(y.abs() ** 2, dim) if dim else None
+
+
+def transform_noise(y, x, dim, *_):
+    """Of a real x there is half: the other is the mirror."""
+    power = y.abs() ** 2
     *others, last = dim
-    y = x
+    n = x.shape[last]
+    if y.shape[last] == n:
+        return over_axes(power, dim)
+    mirror = power.narrow(last, 1, (n + 1) // 2 - 1).flip(last)
     for d in others:
-        y = one_axis(aten._fft_c2c, y, d, False)
-    y = one_axis(aten._fft_c2r, y, last, n)
-    return normalised(y, normalization, points(y, dim))
+        mirror = mirror.flip(d).roll(1, d)
+    full = torch.cat([power, mirror], dim=last)
+    return over_axes(power, dim, full)
 
 
-def points(x, dim):
-    return math.prod(x.shape[d] for d in dim)
+def real_transform_noise(y, x, dim, *_):
+    return over_axes(y * y, dim)
+
+
+def normalised(op):
+    """Divided by sqrt n (1) or n (2), n points, after the transform."""
+
+    def parts(x, dim, normalization, last):
+        if normalization == 0:
+            return NotImplemented
+        y = op(x, dim, 0, last)
+        n = math.prod(
+            (y if op is aten._fft_c2r else x).shape[d] for d in dim
+        )
+        return y / (math.sqrt(n) if normalization == 1 else n)
+
+    return parts
 
 
 RULES = {
     aten._fft_r2c: transform_noise,
-    aten._fft_c2c: transform_noise,
+    aten._fft_c2c: complex_transform_noise,
     aten._fft_c2r: real_transform_noise,
 }
-DECOMPOSITIONS = {
-    aten._fft_r2c: r2c,
-    aten._fft_c2c: c2c,
-    aten._fft_c2r: c2r,
-}
+DECOMPOSITIONS = {op: normalised(op) for op in RULES}

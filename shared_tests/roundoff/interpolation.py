@@ -20,7 +20,7 @@ def ratio(size, out, align_corners, scale):
 def positions(size, out, align_corners, scale, cubic=False):
     """Where each output lies among the inputs, a float64 tensor."""
     i = torch.arange(out, dtype=torch.float64)
-    r = torch.tensor(ratio(size, out, align_corners, scale)).double()
+    r = ratio(size, out, align_corners, scale)
     if align_corners:
         return i * r
     at = (i + 0.5) * r - 0.5

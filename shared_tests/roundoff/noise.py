@@ -6,10 +6,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import rules
-from .elementwise import MASK, STEP, ULPS, uniform
+from .elementwise import STEP, ULPS, uniform
 from .widened import wide
 
-FLOAT32 = 2.0**128  # float32 is infinite from here on
+LARGE = 2.0**1000  # noise could make it infinite
 WHOLE = (
     torch.bool,
     torch.uint8,
@@ -39,7 +39,7 @@ class RoundingNoise(TorchDispatchMode):
         self.step = step
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        args, kwargs = wide(func, args, kwargs or {})
+        args, kwargs = self.widened(func, args, kwargs or {})
         way = rules.treatment(func)
         if way.kind == "out":
             return self.out(func, args, kwargs)
@@ -62,6 +62,9 @@ class RoundingNoise(TorchDispatchMode):
         if y is not NotImplemented:
             return y
         raise NotImplementedError(rules.refusal(func))
+
+    def widened(self, func, args, kwargs):
+        return wide(func, args, kwargs)
 
     def in_place(self, func, op, args, kwargs):
         """add_ rounds as add does; what is decomposed is copied."""
@@ -132,9 +135,10 @@ class RoundingNoise(TorchDispatchMode):
 
 def bounded(noise, y):
     """None on infinities, nor on a mask that would become one."""
-    if bool((y.abs() < MASK).all()):
+    safe = y.abs() < LARGE
+    if bool(safe.all()):
         return noise
-    safe = torch.isfinite(noise) & (y.abs() < FLOAT32)
+    safe = safe & torch.isfinite(noise)
     return torch.where(safe, noise, 0.0)
 
 

@@ -42,14 +42,15 @@ def moments(x, dim, keepdim=True):
 
 
 def squares_about(rows):
-    """sum_k (x_k - m_(k-1)) (x_k - m_k), m_k the mean up to k."""
+    """sum_k (x_k - m_(k-1))^2 (k - 1) / k, m_k the mean up to k."""
     if rows.is_complex():
         parts = torch.real(rows), torch.imag(rows)
         return sum(squares_about(part) for part in parts)
     count = torch.arange(1, rows.shape[-1] + 1, dtype=rows.dtype)
     running = torch.cumsum(rows, -1) / count
     before = torch.cat([rows[..., :1], running[..., :-1]], -1)
-    return torch.sum((rows - before) * (rows - running), -1)
+    away = rows - before
+    return torch.sum(away * away * ((count - 1) / count), -1)
 
 
 def variance(x, dim=None, *, correction=1, keepdim=False):

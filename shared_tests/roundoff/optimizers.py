@@ -12,8 +12,8 @@ def foreach(func, args, kwargs):
     else is given to each. In place where NAME ends in an underscore.
     """
     name = func._schema.name.removeprefix("aten::_foreach_")
-    op = getattr(aten, {"norm": "linalg_vector_norm"}.get(name, name))
-    first = args[0]
+    plain = name.removesuffix("_")
+    op = CALLS.get(plain) or getattr(aten, plain)
 
     def of(value, i):
         listed = isinstance(value, (list, tuple))
@@ -21,30 +21,24 @@ def foreach(func, args, kwargs):
 
     def one(i):
         options = {key: of(value, i) for key, value in kwargs.items()}
-        some = [of(value, i) for value in args]
-        return CALLS.get(name, op)(*some, **options)
+        return op(*(of(value, i) for value in args), **options)
 
-    results = [one(i) for i in range(len(first))]
-    return None if name.endswith("_") else results
-
-
-def into(op):
-    def in_place(x, a, b, value=1):
-        return x.copy_(op(x, a, b, value=value))
-
-    return in_place
+    places = args[0]
+    if name == plain:
+        return [one(i) for i in range(len(places))]
+    for i, place in enumerate(places):
+        place.copy_(one(i))
+    return None
 
 
 def with_value(op):
     return lambda x, a, b, value=1: op(x, a, b, value=value)
 
 
-# where a list of scalars, or a tensor of them, is the keyword `value`
 CALLS = {
     "addcmul": with_value(aten.addcmul),
     "addcdiv": with_value(aten.addcdiv),
-    "addcmul_": into(aten.addcmul),
-    "addcdiv_": into(aten.addcdiv),
+    "norm": aten.linalg_vector_norm,
 }
 
 
