@@ -95,12 +95,10 @@ def back(results, kind, reference, weights):
         if name.startswith(f"{kind}.")
         and not (kind == "grad" and name.partition(".")[2] in inputs)
     }
-    shapes = weight_maps.forward(weights, reference.params)
-    if not theirs:
-        return
-    every = {
-        name: theirs.get(name, np.zeros_like(array))
-        for name, array in shapes.items()
-    }
-    ours = weight_maps.backward(weights, every, reference.params)
+    full = weight_maps.expand(weights, reference.params)
+    used = {name: full[name] for name in theirs if name in full}
+    undo = (
+        weight_maps.backward if kind == "grad" else weight_maps.inverse
+    )
+    ours = undo(used, theirs, reference.params)
     results.update((f"{kind}.{name}", a) for name, a in ours.items())

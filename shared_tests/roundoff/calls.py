@@ -16,6 +16,7 @@ the frameworks are imported where their models come.
 
 import contextlib
 import functools
+import sys
 import weakref
 
 from . import nest
@@ -27,6 +28,12 @@ class Calls:
     def __init__(self, keep, prefix):
         self.keep, self.prefix = keep, prefix
         self.found, self.counts = {}, {}
+        self.state = tracing()
+
+    def outside(self):
+        """Whether JAX traces something else now, such as the body of a
+        loop: what is computed there is of no use after it."""
+        return tracing() != self.state
 
     def begin(self, path, args, kwargs):
         """Notes what a part is called with. Returns: the call's name"""
@@ -48,6 +55,18 @@ class Calls:
                 while path in self.found:  # a part has this name too
                     path += "'"
                 self.found[path] = self.keep(leaf)
+
+
+def tracing():
+    """What JAX traces, None where it is not in use."""
+    if "jax" not in sys.modules:
+        return None
+    import jax
+    from jax.extend import core
+
+    if not hasattr(core, "get_opaque_trace_state"):
+        core = jax.core  # of JAX before 0.10
+    return core.get_opaque_trace_state(convention="flax")
 
 
 def record(model, prefix=""):
@@ -126,7 +145,8 @@ def by_classes(parts, prefix):
         @functools.wraps(function)
         def call(self, *args, **kwargs):
             # a class may call that of its base: one call, all the same
-            if id(self) not in paths or id(self) in running:
+            known = id(self) in paths and id(self) not in running
+            if not known or calls.outside():
                 return function(self, *args, **kwargs)
             name = calls.begin(paths[id(self)], args, kwargs)
             running.append(id(self))
@@ -174,7 +194,8 @@ def of_linen(model, prefix):
 
     def intercept(function, args, kwargs, context):
         path = ".".join(context.module.path)
-        if not path or context.method_name != "__call__":
+        other = not path or context.method_name != "__call__"
+        if other or calls.outside():
             return function(*args, **kwargs)
         name = calls.begin(path, args, kwargs)
         output = function(*args, **kwargs)

@@ -129,6 +129,7 @@ def dotted(path):
 
 
 def of_nnx(module, training, layers):
+    import jax
     from flax import nnx
 
     graph, chance, state = nnx.split(module, nnx.RngState, ...)
@@ -144,7 +145,9 @@ def of_nnx(module, training, layers):
             (path, variable.replace(params[name]))
             for name, (path, variable) in held.items()
         ]
-        fresh = nnx.merge(graph, chance, nnx.from_flat_state(flat))
+        # what draws random numbers is made anew, inside jax.vjp
+        anew = jax.tree.map(lambda array: array, chance)
+        fresh = nnx.merge(graph, anew, nnx.from_flat_state(flat))
         fresh.train() if training else fresh.eval()
         out, found = watched(fresh, layers, fresh, args, kwargs)
         after = nnx.split(fresh, nnx.RngState, nnx.Param, ...)[-1]
