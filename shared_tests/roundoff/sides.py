@@ -25,6 +25,9 @@ from .study import run, study
 from .verdict import judge, ratio
 
 LIMIT = 64  # open decisions that are tried one by one
+PAIRS = 128  # and so many pairs of them, or
+HALVES = 32  # random halves
+KEPT = 2**26  # elements of runs that are held at a time
 TOGETHER = 6  # and those that are tried in every combination
 ROUNDS = 4  # a turned decision may open others behind it
 
@@ -45,15 +48,18 @@ def judge_sides(found, value):
     for _ in range(ROUNDS):
         if not (amiss(found, value) and found.open):
             break
-        tried = alternatives(found)
+        tried = alone(found)
         turned = best_turns(found, value, tried)
+        if turned is None:
+            tried += together(found)
+            turned = best_turns(found, value, tried)
         if turned is None:
             break
         how = found.seed, found.runs, found.precision
         found = study(found.compute, *how, turned, **found.how)
         tried = []
     if amiss(found, value) and found.open and not tried:
-        tried = alternatives(found)
+        tried = alone(found) + together(found)
     return {
         name: judged(first, found, tried, name, value[name])
         for name in first.reference
@@ -89,16 +95,44 @@ def amiss(found, value, arrays=None):
     return (count, size) if count else None
 
 
-def alternatives(found):
-    """[(choice, way, arrays)]: one open decision turned, each alone."""
-    return [
-        (choice, way, turned_run(found, [way]))
-        for choice in found.open[:LIMIT]
-        for way in choice.turns
+def ways_of(choices):
+    """[(choice, way)] of all ways to turn them."""
+    return [(choice, way) for choice in choices for way in choice.turns]
+
+
+def limit(found):
+    """How many are tried one by one; fewer of large models."""
+    size = sum(array.size for array in found.reference.values())
+    return min(LIMIT, 1 + KEPT // max(size, 1))
+
+
+def alone(found):
+    """[([(choice, way)], arrays)]: one open decision turned at a time."""
+    every = ways_of(found.open[: limit(found)])
+    return [([one], turned_run(found, [one])) for one in every]
+
+
+def together(found):
+    """The same of pairs, for one decision can hide another: a gradient
+    that a rectifier stops does not show which number of a window it is
+    of. Random halves, where there are too many pairs."""
+    every = ways_of(found.open)
+    sets = [
+        pair
+        for pair in itertools.combinations(every, 2)
+        if pair[0][0] is not pair[1][0]
     ]
+    if len(sets) > min(PAIRS, 2 * limit(found)):
+        rng = np.random.default_rng(found.seed)
+        sets = [
+            [(c, c.turns[0]) for c in found.open if rng.random() < 0.5]
+            for _ in range(min(HALVES, limit(found)))
+        ]
+    return [(list(some), turned_run(found, some)) for some in sets]
 
 
-def turned_run(found, ways):
+def turned_run(found, some):
+    ways = [way for _, way in some]
     return run(found.compute, turned=merged(found.turned, *ways))[0]
 
 
@@ -117,26 +151,31 @@ def best_turns(found, value, tried):
     one that helps most is taken, again and again; then it is run.
     """
     start = amiss(found, value)
-    ways, arrays = [], dict(found.reference)
+    taken, arrays = [], dict(found.reference)
     left, now = list(tried), start
     while left and now:
-        sums = [added(arrays, found.reference, one[2]) for one in left]
+        sums = [added(arrays, found.reference, one[1]) for one in left]
         costs = [amiss(found, value, each) or (0, 0.0) for each in sums]
         best = min(range(len(left)), key=costs.__getitem__)
         if costs[best] >= now:
             break
         now, arrays = costs[best], sums[best]
-        choice, way, _ = left[best]
-        ways.append(way)
-        left = [one for one in left if one[0] is not choice]
-    found_ways = [ways] if ways else []
-    if (now and now[0]) or not ways:
-        found_ways += every_way(tried)
+        taken += left[best][0]
+        used = [id(choice) for choice, _ in taken]
+        left = [
+            one
+            for one in left
+            if not any(id(choice) in used for choice, _ in one[0])
+        ]
+    sets = [taken] if taken else []
+    if (now and now[0]) or not taken:
+        sets += every_way(found)
     best, least = None, start
-    for ways in found_ways:
-        cost = amiss(found, value, turned_run(found, ways)) or (0, 0.0)
+    for some in sets:
+        cost = amiss(found, value, turned_run(found, some)) or (0, 0.0)
         if cost < least:
-            best, least = merged(found.turned, *ways), cost
+            best = merged(found.turned, *(way for _, way in some))
+            least = cost
         if not cost[0]:
             break
     return best
@@ -155,16 +194,15 @@ def added(arrays, reference, other):
     }
 
 
-def every_way(tried):
+def every_way(found):
     """All combinations of a few decisions, two or more of them."""
-    by_choice = {}
-    for choice, way, _ in tried:
-        by_choice.setdefault(id(choice), [None]).append(way)
-    if len(by_choice) > TOGETHER:
+    if len(found.open) > TOGETHER:
         return []
-    each = itertools.product(*by_choice.values())
-    sets = [[way for way in ways if way] for ways in each]
-    return [ways for ways in sets if len(ways) > 1]
+    each = itertools.product(
+        *([None, *ways_of([choice])] for choice in found.open)
+    )
+    sets = [[one for one in some if one] for some in each]
+    return [some for some in sets if len(some) > 1]
 
 
 def judged(first, found, tried, name, value):
@@ -193,8 +231,11 @@ def can_be_told(found, tried, name, value):
         return True
     if len(found.open) <= TOGETHER:
         return True
-    reach = sum(moved(found, name, arrays) for *_, arrays in tried)
-    rest = [choice.turns[0] for choice in found.open[LIMIT:]]
+    reach = sum(moved(found, name, arrays) for _, arrays in tried)
+    rest = [
+        (choice, choice.turns[0])
+        for choice in found.open[limit(found) :]
+    ]
     if rest:  # how far these reach together is not known
         far = moved(found, name, turned_run(found, rest)) > 0
         reach = np.where(far, np.inf, reach)
