@@ -81,7 +81,7 @@ class Built(NamedTuple):
 
 # region function
 def build(layer, config, params, precision="float32", device="cpu"):
-    choose_device(device)
+    check_device(device)
     names = *jax_impl.__all__, *PREPARED
     if layer not in names:
         known = ", ".join(names)
@@ -246,7 +246,7 @@ def check_params(layer, shapes, params):
         check_shape(f"{layer}.{name}", np.shape(value), axes, **sizes)
 
 
-def choose_device(device):
+def check_device(device):
     """Where all arrays of this process go from now on.
 
     Raises: ValueError where there is no such device. float32 is float32:

@@ -15,7 +15,7 @@ from .verdict import UNIT_ROUNDOFF
 DIAGNOSED = (
     3  # arrays: what follows from these is wrong in the same way
 )
-LOOKS = 8  # noisy runs that tell which choices rounding can turn
+LOOKS = 4  # noisy runs that tell which choices rounding can turn
 
 
 class Case(NamedTuple):
