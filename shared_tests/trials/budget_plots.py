@@ -70,7 +70,7 @@ def criteria_plot(found, suite, lines):
     )
     axis.set_ylabel("planted faults missed, %")
     axis.grid(alpha=0.3)
-    axis.legend(fontsize="x-small", ncols=2)
+    axis.legend(fontsize="x-small", ncols=2, loc="upper center")
     return drawn(figure)
 
 

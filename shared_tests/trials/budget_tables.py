@@ -206,10 +206,15 @@ def missed_table(found):
 
 def fresh_sentence(lines, today):
     """What the columns of fresh arrays are made of."""
-    arrays = sum(one["arrays"] for *_, one in answers(lines))
+    arrays = sum(
+        one["arrays"]
+        for _, mode, _, one in answers(lines)
+        if short(mode) in EAGER
+    )
+    layers = len({line["layer"] for line in lines})
     return (
-        f"Fresh: {arrays:,} arrays, eager and compiled, of {len(lines):,}"
-        f" cases of the false-alarm trial, {today}."
+        f"Fresh: {arrays:,} arrays, computed eagerly, of {len(lines):,}"
+        f" cases of the false-alarm trial with {layers} layers, {today}."
     )
 
 

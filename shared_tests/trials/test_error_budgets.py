@@ -89,7 +89,7 @@ def test_the_page(measured):
     text = measured.read_text()
     assert "old" not in text
     assert "400 comparisons in 8 arrays of 2 fresh cases" in text
-    assert "Fresh: 8 arrays, eager and compiled, of 2 cases" in text
+    assert "Fresh: 8 arrays, computed eagerly, of 2 cases" in text
     assert "2 alarms" in text and "Worst ratio 1.50" in text
     assert "| Linear | 400 | - | 1.50 | 1.50 | - |" in text
     for name in ("page.svg", "false-alarms.svg"):
