@@ -2,8 +2,9 @@
 
 Flax has other names and layouts for them. The map comes from the port's
 own converter: a state dict whose numbers are 0, 1, 2, ... goes through
-it, and each number then says which element of PyTorch's it is. A weight
-that two layers of a port share is counted once, as in PyTorch.
+it, and each number then says which element of PyTorch's it is. Of a
+weight that two layers share a port may have a copy for each; its
+gradient is the sum of theirs.
 """
 
 import numpy as np
@@ -113,7 +114,7 @@ def flax_gradients(name, model, arrays, upstream):
     return {
         f"grad.{name}": total[place].reshape(shapes[name])
         for name, place in places.items()
-        if (seen[place] == 1).all()
+        if seen[place].all()
     }
 
 

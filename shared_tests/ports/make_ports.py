@@ -117,8 +117,8 @@ def run_part(part, names, fresh, advance):
     code = digest(part)
     todo = []
     for name in names:
-        found = rows_of(part, name)
-        if fresh or not found or found["digest"] != code:
+        found = rows_of(part, name) or dict(digest="")
+        if fresh or found["digest"] != code or found.get("error"):
             todo.append(name)
     advance(len(names) - len(todo))
     for name, found in answers_of(part, todo):

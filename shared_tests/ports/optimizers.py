@@ -18,12 +18,17 @@ SEEDS = (0,)
 STEPS = 10
 RATE = 0.01
 EPS = 1e-8
+DYADIC = (
+    7 / 8,
+    1 - 2.0**-10,
+)  # betas that float32 has, as 0.999 is not
 # name: (torch's class, its options)
 TORCH = {
     "sgd": ("SGD", dict(lr=RATE)),
     "momentum": ("SGD", dict(lr=RATE, momentum=0.9)),
     "nesterov": ("SGD", dict(lr=RATE, momentum=0.9, nesterov=True)),
     "adam": ("Adam", dict(lr=RATE, eps=EPS)),
+    "adam_dyadic": ("Adam", dict(lr=RATE, eps=EPS, betas=DYADIC)),
     "adamw": ("AdamW", dict(lr=RATE, eps=EPS, weight_decay=0.1)),
     "adamax": ("Adamax", dict(lr=RATE, eps=EPS)),
     "nadam": ("NAdam", dict(lr=RATE, eps=EPS)),
@@ -47,6 +52,7 @@ def optax_of(name):
             "optax": optax.sgd(RATE, momentum=0.9, nesterov=True)
         },
         "adam": {"optax": optax.adam(RATE, eps=EPS)},
+        "adam_dyadic": {"optax": optax.adam(RATE, *DYADIC, eps=EPS)},
         "adamw": {
             "optax": optax.adamw(RATE, eps=EPS, weight_decay=0.1),
             "optax, its own decay": optax.adamw(RATE, eps=EPS),
@@ -82,6 +88,7 @@ def keras_of(name):
             "keras": lambda: k.Adam(**same),
             "keras, its own epsilon": lambda: k.Adam(RATE),
         },
+        "adam_dyadic": {"keras": lambda: k.Adam(RATE, *DYADIC, EPS)},
         "adamw": {"keras": lambda: k.AdamW(**same, weight_decay=0.1)},
         "adamax": {"keras": lambda: k.Adamax(**same)},
         "nadam": {"keras": lambda: k.Nadam(**same)},

@@ -286,6 +286,24 @@ def alarms_table(items):
     )
 
 
+COUNTED = ("families", "models", "gradients", "alarms")
+
+
+def comparisons(results):
+    """All elements of pairs that agree, in one sentence."""
+    rows = []
+    for part in COUNTED:
+        good, _ = split(by_pair(of_part(results, part)))
+        rows += [row for some in good.values() for row in some]
+    total = sum(map(elements, rows))
+    peak = number(max(map(worst, rows), default=0))
+    return (
+        f"In the parts {', '.join(COUNTED)} together: {total:,} elements"
+        f" of {len(rows)} runs of pairs that agree, none outside its"
+        f" budget; worst ratio {peak}."
+    )
+
+
 def where_from(results):
     """When, on what, with which versions."""
     dates = sorted({item["date"] for item in results["items"]})
@@ -310,7 +328,8 @@ def where_from(results):
 
 
 BLOCKS = {
-    "about": lambda r: where_from(r),
+    "about": where_from,
+    "comparisons": comparisons,
     "families summary": lambda r: agreement(of_part(r, "families")),
     "families": lambda r: grid(of_part(r, "families")),
     "families off": lambda r: off_table(of_part(r, "families")),

@@ -81,7 +81,10 @@ def test_only_what_is_not_kept_runs(monkeypatch, tmp_path):
     path = make_ports.path_of("faults", "vit")
     files.write(path, json.dumps({"digest": "of other code"}))
     make_ports.run_part("faults", names, False, lambda n: None)
-    assert asked == [names, [], names, ["vit"]]
+    code = make_ports.digest("faults")
+    files.write(path, json.dumps(dict(digest=code, error="SIGKILL")))
+    make_ports.run_part("faults", names, False, lambda n: None)
+    assert asked == [names, [], names, ["vit"], ["vit"]]
 
 
 def test_the_table_of_families():
