@@ -27,12 +27,14 @@ from .verdict import UNIT_ROUNDOFF
 
 aten = torch.ops.aten
 TF32 = 2.0**-11
-# how many of the first arguments are multiplied
+# which arguments are multiplied
 PRODUCTS = {
-    aten.mm: 2,
-    aten.bmm: 2,
-    aten.convolution: 2,
-    aten.convolution_backward: 3,
+    aten.mm: (0, 1),
+    aten.bmm: (0, 1),
+    aten.addmm: (1, 2),
+    aten.baddbmm: (1, 2),
+    aten.convolution: (0, 1),
+    aten.convolution_backward: (0, 1, 2),
 }
 
 
@@ -127,12 +129,13 @@ class TF32Operands(Scaled):
         return super().__torch_dispatch__(func, types, args, kwargs)
 
     def operands(self, op, args):
-        count = PRODUCTS.get(op, 0)
-        if op is aten.convolution and args[2] is not None:
-            count = 0  # the bias is added apart: it comes back without
+        chosen = PRODUCTS.get(op, ())
         if op is aten.convolution_backward and args[-1][2]:
-            count = 0
-        return (*map(self.shortened, args[:count]), *args[count:])
+            chosen = ()  # the bias goes apart: it comes back without
+        return tuple(
+            self.shortened(x) if i in chosen else x
+            for i, x in enumerate(args)
+        )
 
     def shortened(self, x):
         """x with the noise of 11 bits where it needs more of them."""

@@ -90,7 +90,9 @@ def test_shares_add_up(plain):
     for name, found in plain.items():
         total = sum(share.share for share in found.shares)
         assert total == pytest.approx(1)
-        assert found.together == pytest.approx(1, abs=0.3), name
+        few = name.endswith("bias")  # elements, and so a wide spread
+        near = pytest.approx(1, abs=0.5 if few else 0.3)
+        assert found.together == near, name
         shares = [share.share for share in found.shares]
         assert shares == sorted(shares, reverse=True)
 
@@ -99,7 +101,7 @@ def test_forward_parts_are_those_that_made_the_output(plain):
     modules = summed(plain["out.y"], "module")
     assert set(modules) == {"0", "1", "2"}
     operations = summed(plain["out.y"], "operation")
-    assert set(operations) == {"mm", "add", "tanh"}
+    assert set(operations) == {"addmm", "tanh"}
 
 
 def test_a_gradient_comes_from_the_backward_too(plain):

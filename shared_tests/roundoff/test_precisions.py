@@ -265,6 +265,32 @@ def test_what_is_cast_is_read_from_the_framework(name, dtype):
     assert claimed.payload.dtype == torch.float64
 
 
+PRODUCTS = {
+    "linear": lambda x: nn.functional.linear(x, x, x[:, 0]),
+    "without a bias": lambda x: nn.functional.linear(x, x),
+    "matmul": lambda x: x @ x.T,
+    "bmm": lambda x: torch.bmm(x[None], x.T[None]),
+    "baddbmm": lambda x: torch.baddbmm(x[:, :13], x[None], x.T[None]),
+    "einsum": lambda x: torch.einsum("bi,ci->bc", x, x),
+    "convolution": lambda x: nn.functional.conv1d(
+        x[None], x[:, :, None].expand(13, 37, 1)[:, :13], x[:, 0]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_operands_of_every_product_are_rounded_to_tf32(name):
+    """By 2^-11 each, which is 2^13 times float32's rounding."""
+    x = X.double()
+    plain = PRODUCTS[name](x)
+    generator = torch.Generator().manual_seed(0)
+    with precisions.noise("tf32")(generator):
+        noisy = PRODUCTS[name](x)
+    error = (noisy - plain).pow(2).mean().sqrt() / precisions.STEP
+    # a float32 result alone would be at 2^-13 of its size
+    assert error > 0.3
+
+
 def test_numbers_that_fit_are_not_rounded():
     ones = torch.ones(5, 7).double()
     model = Function(lambda x, w: x @ w.T)
