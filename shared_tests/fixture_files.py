@@ -30,12 +30,13 @@ FIXTURES = HERE / "fixtures"
 # all that makes the numbers of a budget: what a rule is, and how noise
 # is drawn; not what checks it
 MAKERS = (
+    "roundoff/budget.py",
     *(
-        f"roundoff/{name}.py"
+        f"roundoff/rules/{name}.py"
         for name in """
-        budget attention bags decompositions distances elementwise
-        exact fourier interpolation losses noise norms optimizers
-        pooling rules sums widened
+        attention bags decompositions distances elementwise exact
+        fourier interpolation losses noise norms optimizers pooling
+        rules sums widened
         """.split()
     ),
     "make_fixtures.py",

@@ -11,15 +11,16 @@ import json
 import pathlib
 import sys
 
-from . import child, layer_file, shares
-from .asking import framework_by_name
+from . import layer_file, shares
 from .budget import RUNS
 from .check import SEED, check
 from .errors import CheckError
 from .explain import explain
+from .foreign import child
+from .foreign.asking import framework_by_name
+from .maps.suggest import suggest
 from .reference import Reference, guarded
 from .report import show
-from .suggest import suggest
 
 
 def check_files(layer, port, seed=SEED, **options):

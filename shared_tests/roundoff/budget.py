@@ -25,10 +25,10 @@ Comput. 41, A2815 (why random errors are the right model)
 import numpy as np
 import torch
 
-from .elementwise import STEP
-from .noise import RoundingNoise
-from .selfcheck import SelfCheckError, self_check
-from .widened import Widened
+from .rules.elementwise import STEP
+from .rules.noise import RoundingNoise
+from .rules.selfcheck import SelfCheckError, self_check
+from .rules.widened import Widened
 
 __all__ = [
     "RUNS",

@@ -10,12 +10,18 @@ choose.
 
 import numpy as np
 
-from . import budget, precisions
-from . import weights as weight_maps
-from .asking import is_path, make_request, port_results, run_port
+from . import budget
 from .errors import RoundingError
+from .foreign.asking import (
+    is_path,
+    make_request,
+    port_results,
+    run_port,
+)
 from .inputs import given
 from .judging import Case, judge_all
+from .maps import weights as weight_maps
+from .mixed import precisions
 from .reference import Reference, guarded
 from .report import Report, constant
 

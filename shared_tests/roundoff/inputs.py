@@ -5,8 +5,9 @@ import inspect
 import numpy as np
 import torch
 
-from . import nest, precisions
+from . import nest
 from .errors import CheckError
+from .mixed import precisions
 
 
 def as_array(path, leaf, precision):

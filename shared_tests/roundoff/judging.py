@@ -4,12 +4,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import diagnosis, precisions, sampling, sides
-from . import layers as layer_outputs
-from . import study as studies
+from . import sampling
+from .branches import sides
+from .branches import study as studies
 from .errors import CheckError
+from .faults import diagnosis
+from .layerwise import layers as layer_outputs
+from .mixed import precisions
 from .report import compare, missing
-from .selfcheck import SelfCheckError
+from .rules.selfcheck import SelfCheckError
 from .verdict import UNIT_ROUNDOFF
 
 DIAGNOSED = (

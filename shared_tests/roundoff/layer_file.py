@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .errors import CheckError
-from .port import load_file
+from .foreign.port import load_file
 
 
 def is_shape(what):

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from . import layers as layer_outputs
 from . import nest
 from .errors import CheckError
 from .inputs import as_array, given, named_inputs
+from .layerwise import layers as layer_outputs
 
 FLOATS = (torch.float32, torch.float64)
 

@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from . import tree
-from .layers import PREFIX, first_wrong
+from .layerwise import tree
+from .layerwise.layers import PREFIX, first_wrong
 from .verdict import FACTOR, LARGEST, UNIT_ROUNDOFF, judge, ratio
 from .verdict import budget as allowed
 

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from .budget import RUNS, STEP, RoundingNoise, SelfCheckError, Widened
-from .selfcheck import disagreement, reason
+from .rules.selfcheck import disagreement, reason
 
 
 class Sample(NamedTuple):

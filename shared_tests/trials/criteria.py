@@ -27,7 +27,7 @@ that look at a whole array, or at a second run, are in array_criteria.py.
     budget          16 u sigma + tiny, as in verdict.py
     settled         the same with the decisions of the working precision,
                     where the operations up to them are prescribed, as
-                    those of quantizers here (roundoff/settled.py)
+                    those of quantizers here (roundoff/branches/settled.py)
 The sources of Polygraphy, nvFuser and xFormers were read on 2026-11-26.
 NumPy only.
 """

@@ -39,8 +39,9 @@ ALARMS = ROOT / "build" / "false_alarms"
 PAGE = ROOT / "docs" / "error-budgets.md"
 NEAR = 24  # cases that a fault is shown
 STRAIGHT = "without a fault"
-JUDGE = """roundoff/verdict.py roundoff/settled.py roundoff/choices.py
-    trials/criteria.py trials/array_criteria.py trials/shapes.py""".split()
+JUDGE = """roundoff/verdict.py roundoff/branches/settled.py
+    roundoff/branches/choices.py trials/criteria.py
+    trials/array_criteria.py trials/shapes.py""".split()
 
 
 def digest():

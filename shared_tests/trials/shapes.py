@@ -36,11 +36,11 @@ from pytorch_impl import adapter
 from shared_tests.cases import CASES
 from shared_tests.files import write
 from shared_tests.fixture_files import read_fixture, read_manifest
-from shared_tests.roundoff.noise import RoundingNoise
-from shared_tests.roundoff.settled import (
+from shared_tests.roundoff.branches.settled import (
     settled as by_working_precision,
 )
-from shared_tests.roundoff.sums import reduced
+from shared_tests.roundoff.rules.noise import RoundingNoise
+from shared_tests.roundoff.rules.sums import reduced
 from shared_tests.run import computed, group
 
 aten = torch.ops.aten
