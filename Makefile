@@ -17,13 +17,15 @@ EXPLAIN := sh shared_tests/environments.sh
 # What `make compare`, `make check` and `make show` are asked for, and of
 # what `make parity` and `make test-all` run only a part. FRESH=1: without
 # the rows that `make parity` kept of an earlier run. ISA: of `make parity`,
-# the newest instruction sets that the libraries may use.
+# the newest instruction sets that the libraries may use; DEVICE=cuda: on
+# a GPU, PyTorch and JAX.
 LAYER ?=
 FRAMEWORKS ?=
 PRECISION ?=
 CASE ?=
 FRESH ?=
 ISA ?=
+DEVICE ?=
 # What runs `make bench-gpu`: it takes no environment of ours.
 PYTHON ?= python3
 
@@ -59,12 +61,13 @@ help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  make parity LAYER=attention FRAMEWORKS=pytorch,jax PRECISION=float32   a part, by any of the three"
 	@echo "  make parity ISA=avx2    as on an older processor (or sse4); with a part, or whole"
+	@echo "  make parity DEVICE=cuda   PyTorch and JAX on an NVIDIA GPU"
 	@echo "  make parity FRESH=1     without what is cached of an earlier run"
 	@echo "  make test-all LAYER=attention FRAMEWORKS=jax,tools   a part of the tests"
 	@echo "  make test-pytorch, -jax, -tf, -mxnet, -triton, -tools   the tests of one"
 
 parity: environments ## compare the four frameworks; writes build/parity/
-	@$(TOOL) parity --layer "$(LAYER)" --frameworks "$(FRAMEWORKS)" --precision "$(PRECISION)" --isa "$(ISA)" $(if $(FRESH),--fresh)
+	@$(TOOL) parity --layer "$(LAYER)" --frameworks "$(FRAMEWORKS)" --precision "$(PRECISION)" --isa "$(ISA)" --device "$(DEVICE)" $(if $(FRESH),--fresh)
 
 test-all: environments kernels lint ## every test in every environment, one table
 	@$(TOOL) test-all --layer "$(LAYER)" --frameworks "$(FRAMEWORKS)"

@@ -1,6 +1,6 @@
 """NumPy in, NumPy out: how shared_tests drives JAX.
 
-build(layer, config, params, precision) -> Built
+build(layer, config, params, precision, device) -> Built
 run(built, inputs, cotangents, compiled) -> {"out.y": ndarray, ...}
 train(built, inputs, loss, rule, lr) -> {"trained.loss": ndarray, ...}
 unsupported(layer, precision, compiled) -> the reason, or None
@@ -10,6 +10,7 @@ layer is a public class or function name of jax_impl, or a name of
 PREPARED: a layer that prepare changes, with the options in config.
 params maps parameter names to arrays; a result holds out.<name> and,
 given cotangents, grad.<input or parameter name>, in that precision.
+device is cpu or cuda.
 Raises: ValueError, TypeError for unknown layers and precisions, wrong
     parameter names, shapes or dtypes, naming expected and got;
     NotImplementedError for what this framework does not have
@@ -79,7 +80,8 @@ class Built(NamedTuple):
 
 
 # region function
-def build(layer, config, params, precision="float32"):
+def build(layer, config, params, precision="float32", device="cpu"):
+    check_device(device)
     names = *jax_impl.__all__, *PREPARED
     if layer not in names:
         known = ", ".join(names)
@@ -242,6 +244,25 @@ def check_params(layer, shapes, params):
         }
         axes = " ".join(sizes)
         check_shape(f"{layer}.{name}", np.shape(value), axes, **sizes)
+
+
+def check_device(device):
+    """Where all arrays of this process go from now on.
+
+    Raises: ValueError where there is no such device. float32 is float32:
+    TF32, which XLA takes for products on a GPU otherwise, is off.
+    """
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device expected cpu or cuda, got {device!r}")
+    try:
+        (first, *_) = jax.devices(device)
+    except RuntimeError as error:
+        raise ValueError(
+            f"device {device}: JAX sees none here ({error})"
+        ) from error
+    if device == "cuda":
+        jax.config.update("jax_default_matmul_precision", "highest")
+        jax.config.update("jax_default_device", first)
 
 
 def to_tensor(value, precision):

@@ -1,6 +1,6 @@
 """NumPy in, NumPy out: how shared_tests drives PyTorch.
 
-build(layer, config, params, precision) -> Built
+build(layer, config, params, precision, device) -> Built
 run(built, inputs, cotangents, compiled) -> {"out.y": ndarray, ...}
 train(built, inputs, loss, rule, lr) -> {"trained.loss": ndarray, ...}
 unsupported(layer, precision, compiled) -> the reason, or None
@@ -10,6 +10,7 @@ layer is a public class or function name of pytorch_impl, or a name of
 PREPARED: a layer that prepare changes, with the options in config.
 params maps parameter names to arrays; a result holds out.<name> and,
 given cotangents, grad.<input or parameter name>, in that precision.
+device is cpu or cuda.
 Raises: ValueError, TypeError for unknown layers and precisions, wrong
     parameter names, shapes or dtypes, naming expected and got;
     NotImplementedError for what this framework does not have
@@ -69,13 +70,15 @@ class Built(NamedTuple):
     call: object
     params: dict
     precision: str
+    device: str = "cpu"
 
 
 # endregion
 
 
 # region function
-def build(layer, config, params, precision="float32"):
+def build(layer, config, params, precision="float32", device="cpu"):
+    check_device(device)
     names = *pytorch_impl.__all__, *PREPARED
     if layer not in names:
         known = ", ".join(names)
@@ -91,21 +94,22 @@ def build(layer, config, params, precision="float32"):
         make, config = getattr(pytorch_impl, layer), resolve(config)
         check_params(layer, {}, params)
         call = functools.partial(make, **config)
-        return Built(layer, call, {}, precision)
-    module = construct(layer, config).to(PRECISIONS[precision])
+        return Built(layer, call, {}, precision, device)
+    module = construct(layer, config).to(device, PRECISIONS[precision])
     own = named_parameters(module)
     check_params(layer, list_parameters(module), params)
     with torch.no_grad():
         for name, value in params.items():
             own[name].copy_(to_tensor(value, precision))
-    return Built(layer, module, own, precision)
+    return Built(layer, module, own, precision, device)
 
 
 def run(built, inputs, cotangents=None, compiled=False):
     reason = unsupported(built.name, built.precision, compiled)
     if reason:
         raise NotImplementedError(reason)
-    xs = {n: to_tensor(x, built.precision) for n, x in inputs.items()}
+    place = built.precision, built.device
+    xs = {n: to_tensor(x, *place) for n, x in inputs.items()}
     moving = {n: x for n, x in xs.items() if x.dtype.is_floating_point}
     for x in moving.values():
         x.requires_grad_()
@@ -117,7 +121,7 @@ def run(built, inputs, cotangents=None, compiled=False):
     results = {"out.y": to_numpy(y)}
     if cotangents is not None:
         moving = moving | built.params
-        upstream = to_tensor(cotangents["y"], built.precision)
+        upstream = to_tensor(cotangents["y"], *place)
         grads = torch.autograd.grad(
             y, list(moving.values()), upstream, allow_unused=True
         )
@@ -136,7 +140,8 @@ def train(built, inputs, loss, rule, lr, history=True):
     """
     loss, rule = pick("loss", loss, LOSSES), pick("rule", rule, RULES)
     xs, targets = (
-        to_tensor(inputs[n], built.precision) for n in ("x", "target")
+        to_tensor(inputs[n], built.precision, built.device)
+        for n in ("x", "target")
     )
     steps = training.train(built.call, loss, rule, zip(xs, targets), lr)
     own = built.params
@@ -233,16 +238,30 @@ def check_params(layer, shapes, params):
         check_shape(f"{layer}.{name}", np.shape(value), axes, **sizes)
 
 
-def to_tensor(value, precision):
+def check_device(device):
+    """Raises: ValueError where there is no such device.
+
+    float32 is float32: TF32, which cuDNN takes otherwise, is off.
+    """
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device expected cpu or cuda, got {device!r}")
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError("device cuda: torch sees no GPU here")
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+
+
+def to_tensor(value, precision, device="cpu"):
     value = np.asarray(value)
     if value.dtype.name not in PRECISIONS:
-        return torch.from_numpy(value).clone()
+        return torch.from_numpy(value).clone().to(device)
     wide = torch.from_numpy(value.astype(np.float64))  # keeps strides
-    return wide.to(PRECISIONS[precision])
+    return wide.to(device, PRECISIONS[precision])
 
 
 def to_numpy(tensor):
-    tensor = tensor.detach().contiguous()
+    tensor = tensor.detach().cpu().contiguous()
     if tensor.dtype == torch.bfloat16:
         bits = tensor.view(torch.int16).numpy()
         return bits.view(ml_dtypes.bfloat16)

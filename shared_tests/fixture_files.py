@@ -27,7 +27,20 @@ from shared_tests.verdict import sigma_error
 
 HERE = pathlib.Path(__file__).resolve().parent
 FIXTURES = HERE / "fixtures"
-MAKERS = ("roundoff/budget.py", "make_fixtures.py")
+# all that makes the numbers of a budget: what a rule is, and how noise
+# is drawn; not what checks it
+MAKERS = (
+    "roundoff/budget.py",
+    *(
+        f"roundoff/rules/{name}.py"
+        for name in """
+        attention bags decompositions distances elementwise exact
+        fourier interpolation losses noise norms optimizers pooling
+        rules sums widened
+        """.split()
+    ),
+    "make_fixtures.py",
+)
 SCHEMA = 1
 PARTS = {"makers": dict, "cases": dict, "seed": int, "versions": dict}
 LOW = ("bfloat16", "float16")
@@ -86,6 +99,20 @@ def write_fixtures(arrays, seed, versions, folder=FIXTURES, keep=()):
     finally:
         recover(folder)
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def check_place(folder):
+    """Before hours of computing: can the new folder be put beside it?
+
+    Raises: NotWritten
+    """
+    fresh = aside(pathlib.Path(folder), "new")
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        fresh.rmdir()
+    except OSError as error:
+        raise NotWritten(folder, error) from None
 
 
 def write_beside(folder, fresh, arrays, seed, versions, keep):

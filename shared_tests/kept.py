@@ -23,6 +23,14 @@ from shared_tests.fixture_files import case_digest
 from shared_tests.machine import processor, settings
 
 
+def absolute(node, package):
+    """Which module `from ..b import name` means, inside a package."""
+    if not node.level:
+        return node.module
+    above = package[: len(package) + 1 - node.level]
+    return ".".join(filter(None, (*above, node.module)))
+
+
 def imported(path):
     """Files of this repo that one imports by name, __init__ and all."""
     found = set()
@@ -32,12 +40,9 @@ def imported(path):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            module = ".".join(filter(None, (*package, node.module)))
-            module = module if node.level else node.module
-            names = [
-                module,
-                *(f"{module}.{a.name}" for a in node.names),
-            ]
+            module = absolute(node, package)
+            names = [f"{module}.{alias.name}" for alias in node.names]
+            names.append(module)
         for name in names:
             parts = name.split(".")
             if not (ROOT / parts[0]).is_dir():

@@ -9,7 +9,9 @@ a word that stands for nothing.
 --layer, --frameworks and --precision run a part (selection.py), which
 goes to build/parity-part/ and says everywhere that it is one. --isa
 limits the instruction sets of the libraries (machine.py); the results
-of such a run have a folder of their own.
+of such a run have a folder of their own. --device cuda runs PyTorch and
+JAX on the GPU; its results and its kept rows have folders of their own
+too.
 
 As many processes as there are cores compute at once. Each framework gets
 one; then those that are free help where most is left (run.py, --share).
@@ -62,6 +64,9 @@ SAY_SECONDS = 10  # between two lines of progress, without a terminal
 WRONG = 20  # lines of a process that make no sense, before it is ended
 HELP = 40  # a helper imports for seconds: only where so many runs wait
 CACHE = ROOT / "build" / "parity-cache"
+DEVICES = ("cpu", "cuda")
+ON_DEVICES = ("pytorch", "jax")  # whose adapters take a device
+NVIDIA = pathlib.Path("/dev/nvidiactl")
 
 
 class Column:
@@ -346,9 +351,11 @@ class Framework:
         return len(self.kept) + len(self.ended())
 
 
-def run_command(framework, fixtures, share):
-    folders = "--fixtures", fixtures, "--share", share
-    return module(framework, "shared_tests.run", framework, *folders)
+def run_command(framework, fixtures, share, device="cpu"):
+    told = "--fixtures", fixtures, "--share", share
+    if device != "cpu":
+        told += "--device", device
+    return module(framework, "shared_tests.run", framework, *told)
 
 
 async def follow(column, command, log, show, stall=STALL_SECONDS):
@@ -476,12 +483,12 @@ class Display:
             self.print("  ".join(filter(None, words)))
 
 
-async def run_all(wanted, part, fixtures, fresh, console):
+async def run_all(wanted, part, fixtures, fresh, console, device="cpu"):
     """[Framework], with all that they had to show."""
     logs = ROOT / "build" / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     frameworks = [
-        Framework(name, wanted, fixtures, fresh)
+        Framework(name, wanted, fixtures, fresh, cache_of(device))
         for name in part.frameworks
     ]
     display = Display(frameworks, console)
@@ -507,7 +514,8 @@ async def run_all(wanted, part, fixtures, fresh, console):
             fw.columns.append(column)
             number = len(fw.columns)
             log = logs / f"{fw.name}{number if number > 1 else ''}.log"
-            command = run_command(fw.name, fixtures, shares[fw.name])
+            share = shares[fw.name]
+            command = run_command(fw.name, fixtures, share, device)
 
             def show(_):
                 with one_at_a_time:  # each column is read by a thread
@@ -568,6 +576,33 @@ def part_of(part):
     return {"asked": part.text, "frameworks": list(part.frameworks)}
 
 
+def cache_of(device):
+    """Rows of a GPU are kept apart: the device is in no digest."""
+    return (
+        CACHE
+        if device == "cpu"
+        else CACHE.with_name(f"{CACHE.name}-{device}")
+    )
+
+
+def frameworks_on(device, frameworks):
+    """Which frameworks run there, as a word for selection.part.
+
+    Raises: selection.Unknown for a device that is not here, and for a
+        framework that does not run on it
+    """
+    if device == "cpu":
+        return frameworks
+    if not NVIDIA.exists():
+        raise selection.Unknown(
+            f"DEVICE={device}: there is no NVIDIA GPU here ({NVIDIA} is"
+            " missing); make parity alone runs on the CPU"
+        )
+    return " ".join(
+        selection.chosen(f"DEVICE={device}", frameworks, ON_DEVICES)
+    )
+
+
 def wanted_runs(part):
     """The runs of a part; raises Unknown where there are none."""
     found = [
@@ -592,12 +627,13 @@ def main():
     for word in ("layer", "frameworks", "precision"):
         parser.add_argument(f"--{word}", default="")
     parser.add_argument("--isa", default="", choices=("", *ISAS))
+    parser.add_argument("--device", default="", choices=("", *DEVICES))
     parser.add_argument("--fresh", action="store_true")
     args = parser.parse_args()
+    device = args.device or "cpu"
     try:
-        part = selection.part(
-            args.layer, args.frameworks, args.precision
-        )
+        names = frameworks_on(device, args.frameworks)
+        part = selection.part(args.layer, names, args.precision)
         wanted = wanted_runs(part)
     except selection.Unknown as error:
         print(error, file=sys.stderr)
@@ -609,11 +645,12 @@ def main():
     fresh = args.fresh or bool(os.environ.get("CI"))
     fixtures = args.fixtures.resolve()
     frameworks = asyncio.run(
-        run_all(wanted, part, fixtures, fresh, console)
+        run_all(wanted, part, fixtures, fresh, console, device)
     )
     results = merge(frameworks, part)
     folder = "parity-part" if part.text else "parity"
     folder += f"-{args.isa}" if args.isa else ""
+    folder += f"-{device}" if device != "cpu" else ""
     output = args.output or ROOT / "build" / folder
     write(output / "results.json", json.dumps(results, indent=1))
     write(output / "index.html", html(results))

@@ -23,6 +23,7 @@ from shared_tests.fixture_files import (
     FIXTURES,
     FixtureError,
     check_manifest,
+    check_place,
     read_fixture,
     read_manifest,
     write_fixtures,
@@ -112,6 +113,7 @@ def kept(renewed, folder):
 
 
 def renew(rows, seed, folder, keep=None):
+    check_place(folder)
     arrays = {case.id: make_fixture(case, seed) for case in rows}
     write_fixtures(arrays, seed, adapter.versions(), folder, keep or {})
     return len(arrays)

@@ -1,6 +1,6 @@
 """The parity run of one framework, in that framework's own environment.
 
-python -m shared_tests.run jax [--fixtures DIR] [--share DIR]
+python -m shared_tests.run jax [--fixtures DIR] [--share DIR] [--device cuda]
 
 Every case in every precision, eager and, where the case says so, compiled,
 is judged against its fixture. Several processes may share the runs of one
@@ -89,13 +89,16 @@ def sigmas(fixture, precision):
     return group(fixture, f"sigma_{precision}" if low else "sigma")
 
 
-def computed(adapter, case, precision, mode, fixture):
+def computed(adapter, case, precision, mode, fixture, device="cpu"):
     """{array: ndarray}: what the framework makes of one case."""
+    # of the adapters only two know of devices
+    where = {} if device == "cpu" else {"device": device}
     inputs = group(fixture, "in")
     if "non_contiguous" in case.flags:
         inputs = {n: np.asfortranarray(x) for n, x in inputs.items()}
+    params = group(fixture, "param")
     built = adapter.build(
-        case.layer, case.config, group(fixture, "param"), precision
+        case.layer, case.config, params, precision, **where
     )
     if case.training:
         return adapter.train(built, inputs, **case.training)
@@ -103,7 +106,7 @@ def computed(adapter, case, precision, mode, fixture):
     return adapter.run(built, inputs, cotangents, mode == "compiled")
 
 
-def judge_run(adapter, case, precision, mode, fixture):
+def judge_run(adapter, case, precision, mode, fixture, device="cpu"):
     """{array: Verdict} of one case in one precision and mode.
 
     A NumPy layout, a missing array, an unexpected one, one without its
@@ -112,7 +115,9 @@ def judge_run(adapter, case, precision, mode, fixture):
     """
     names = [*asked_of(case, fixture)]
     try:
-        results = computed(adapter, case, precision, mode, fixture)
+        results = computed(
+            adapter, case, precision, mode, fixture, device
+        )
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         return {name: failed(text) for name in names}
@@ -144,7 +149,9 @@ def kind(case, array, kinds):
     return "input_grad" if name in case.inputs else "param_grad"
 
 
-def rows(framework, adapter, case, precision, mode, fixture):
+def rows(
+    framework, adapter, case, precision, mode, fixture, device="cpu"
+):
     """The report's rows of one run; one an array."""
     references = group(fixture, "ref")
     kinds = asked_of(case, fixture)
@@ -152,7 +159,9 @@ def rows(framework, adapter, case, precision, mode, fixture):
     reason = adapter.unsupported(case.layer, precision, compiled)
     verdicts = {}
     if not reason:
-        verdicts = judge_run(adapter, case, precision, mode, fixture)
+        verdicts = judge_run(
+            adapter, case, precision, mode, fixture, device
+        )
     for array in verdicts or kinds:
         verdict = verdicts.get(array)
         reference = references.get(array)
@@ -198,7 +207,7 @@ def sources(framework):
     }
 
 
-def run(framework, fixtures, emit, share=None):
+def run(framework, fixtures, emit, share=None, device="cpu"):
     """Everything one framework has to show, or its share of that; emit
     takes one dict a call."""
     try:
@@ -232,6 +241,7 @@ def run(framework, fixtures, emit, share=None):
                 precision,
                 mode,
                 fixture[case.id],
+                device,
             ):
                 emit(event="row", **row)
             emit(
@@ -253,6 +263,7 @@ def main():
         "--fixtures", type=pathlib.Path, default=FIXTURES
     )
     parser.add_argument("--share", type=pathlib.Path)
+    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     # libraries may print: only JSON lines may reach the real stdout
     with os.fdopen(os.dup(1), "w") as events:
@@ -262,7 +273,9 @@ def main():
             events.write(json.dumps(event, allow_nan=False) + "\n")
             events.flush()
 
-        return run(args.framework, args.fixtures, emit, args.share)
+        return run(
+            args.framework, args.fixtures, emit, args.share, args.device
+        )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ is a part.
 
 import argparse
 import asyncio
+import contextlib
+import fcntl
 import json
 import os
 import subprocess
@@ -45,6 +47,30 @@ COUNTS = ("ran", "failed", "skipped")
 # in the order of their time, so that no long one is left for the end
 LONGEST = ("jax", "pytorch", "tf", "mxnet", "triton", "tools")
 NO_TEST = 5  # pytest's exit status where none was selected
+
+
+class Busy(Exception):
+    """Another run has the folder of the reports."""
+
+
+@contextlib.contextmanager
+def alone():
+    """For as long as this process has build/tests/ for itself; the lock
+    is on the folder, and goes with the process. Raises: Busy"""
+    folder = ROOT / "build" / "tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(
+                "another one runs in this checkout, and writes to"
+                f" {shown(folder)}/: wait for its end"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def read_counts(path):
@@ -158,7 +184,12 @@ def main():
     )
     console = Console()
     layer = " ".join(words(args.layer))
-    answers = asyncio.run(run_all(console, environments, layer))
+    try:
+        with alone():
+            answers = asyncio.run(run_all(console, environments, layer))
+    except Busy as error:
+        print(f"make test-all: {error}", file=sys.stderr)
+        return 1
     return report(console, answers, part)
 
 

@@ -5,11 +5,15 @@ smallest case of every layer, which a change of the layer's page or of
 the budget's code would move as well.
 """
 
+import errno
+import pathlib
+
 import numpy as np
 import pytest
 
 from shared_tests import fixture_files, renew_fixtures
 from shared_tests.cases import CASES
+from shared_tests.files import NotWritten
 from shared_tests.fixture_files import FixtureError
 from shared_tests.renew_fixtures import compare_sigma, rows_of
 
@@ -83,3 +87,30 @@ def test_some_alone_only_while_their_makers_are_the_same(monkeypatch):
     monkeypatch.setattr(fixture_files, "maker_digests", dict)
     with pytest.raises(FixtureError, match="make all of them"):
         renew_fixtures.kept(rows, folder)
+
+
+def test_a_place_without_rights_is_noticed_first(tmp_path, monkeypatch):
+    """Before anything is computed, and what is there stays as it is."""
+    calls = []
+    monkeypatch.setattr(
+        renew_fixtures, "make_fixture", lambda *row: calls.append(row)
+    )
+    (tmp_path / "file").write_text("no folder")
+    folder = tmp_path / "file" / "fixtures"
+    rows = rows_of(["PACT-tie"])
+    with pytest.raises(NotWritten, match="fixtures could not be writ"):
+        renew_fixtures.renew(rows, 1, folder)
+    assert calls == []
+
+    def refused(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(pathlib.Path, "mkdir", refused)
+    with pytest.raises(NotWritten, match="Permission denied"):
+        renew_fixtures.renew(rows, 1, tmp_path / "fixtures")
+    assert calls == [] and [*tmp_path.iterdir()] == [tmp_path / "file"]
+
+
+def test_the_place_is_left_as_it_was(tmp_path):
+    fixture_files.check_place(tmp_path / "new" / "fixtures")
+    assert [*(tmp_path / "new").iterdir()] == []

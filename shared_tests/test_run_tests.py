@@ -105,3 +105,23 @@ def test_kept_runs_are_named_but_in_ci(tmp_path, monkeypatch):
     assert run_tests.held("tools", tmp_path) == ()
     monkeypatch.setenv("CI", "true")
     assert run_tests.held("jax", tmp_path) == ()
+
+
+def test_only_one_at_a_time(monkeypatch, tmp_path, capsys):
+    """The second says so, and runs nothing; the lock is not for ever."""
+
+    async def run_all(*_):
+        ran.append(True)
+        return {"jax": (SOME, "")}
+
+    ran = []
+    monkeypatch.setattr(run_tests, "ROOT", tmp_path)
+    monkeypatch.setattr(run_tests, "run_all", run_all)
+    monkeypatch.setattr(sys, "argv", ["run_tests"])
+    with run_tests.alone():
+        assert run_tests.main() == 1
+    assert ran == []
+    assert (
+        "another one runs in this checkout" in capsys.readouterr().err
+    )
+    assert run_tests.main() == 0 and ran == [True]

@@ -9,13 +9,12 @@ a formula or a tolerance of its own.
 
 Noise on one result y, standard deviation in units of u:
     exact operations (exact.py; also negation, rounding to an integer,
-        times a power of two, whole numbers added or multiplied up to
-        2^24, integer dtypes, and what is infinite or no number)     none
+        times a power of two, integer dtypes, whole numbers that add up
+        to at most 2^24, and what is infinite or no number)          none
     elementwise                     ulps |y| / sqrt 3, see elementwise.py
     sums of n terms p_i with result S, Q = sum p_i^2          see sums.py
     averages over windows                                  see pooling.py
     a Fourier transform of the last axis                   see fourier.py
-    a solution of linear equations                          see linalg.py
 Anything else is decomposed into these, or refused (decompositions.py).
 docs/operations.md lists which operation is treated how.
 
@@ -26,10 +25,10 @@ Comput. 41, A2815 (why random errors are the right model)
 import numpy as np
 import torch
 
-from .elementwise import STEP
-from .noise import RoundingNoise
-from .selfcheck import SelfCheckError, self_check
-from .widened import Widened
+from .rules.elementwise import STEP
+from .rules.noise import RoundingNoise
+from .rules.selfcheck import SelfCheckError, self_check
+from .rules.widened import Widened
 
 __all__ = [
     "RUNS",

@@ -163,7 +163,10 @@ def test_the_adapters_have_the_same_functions(framework):
     def public(name):
         return {n for n, _ in definitions(name, "adapter.py")}
 
-    assert public("pytorch") <= public(framework)
+    expected = public("pytorch")
+    if framework != "jax":  # only these two run on a GPU
+        expected -= {"check_device"}
+    assert expected <= public(framework)
 
 
 @EVERY_FRAMEWORK

@@ -9,7 +9,9 @@ four frameworks compute it at the same time, and every element is held
 against the reference and the sigma of that very input, as anywhere in
 this repo. The frameworks are taken to be right: an element outside its
 budget is a false alarm, or a deviation for the ledger. The criteria that
-others use see the same arrays (criteria.py).
+others use see the same arrays (criteria.py). A framework whose process
+was killed, as where memory runs out, or hangs, has raised no alarm: that
+is counted apart, as a failure of its own, and is an error all the same.
 
 Shapes change every SAME cases, since JAX compiles each anew. One shape
 in COMPILED is one of a few that are also compiled, by torch.compile,
@@ -22,6 +24,7 @@ and after a change of the pages or the budget everything is asked anew.
 import argparse
 import itertools
 import json
+import pathlib
 import sys
 import time
 
@@ -41,9 +44,9 @@ from shared_tests.live.client import (
 )
 from shared_tests.live.random_rows import LOW, Dice, draw_row, shape_of
 from shared_tests.side_by_side import pages
-from shared_tests.trials import criteria
-from shared_tests.trials.webnn import ulps
-from shared_tests.verdict import FACTOR, budget, judge
+from shared_tests.trials.compared import judged
+from shared_tests.trials.shapes import allowed, settled
+from shared_tests.verdict import budget
 
 FOLDER = ROOT / "build" / "false_alarms"
 SAME, COMPILED = 16, 6
@@ -66,7 +69,6 @@ SIDES = {
 }
 USUAL = range(20, 73)
 LEAST, TRIES = 30_000, 40  # elements of the inputs; draws to get there
-BINS = 4 * FACTOR  # of |error| / sigma, each a quarter wide
 POSITIVE = ("step", "alpha")
 
 
@@ -162,59 +164,6 @@ def modes(request, compiled):
         )
 
 
-def judged(
-    answer, references, sigmas, precision, ulps_of, outside=None
-):
-    """What the budget and the other criteria say of one answer."""
-    found = dict(elements=0, arrays=0, worst=0.0, at="", alarms=[])
-    found["undecided"] = 0
-    count = np.zeros(BINS + 1, int)
-    peaks = {name: [] for name in criteria.NAMES}
-    if isinstance(answer, str):
-        if not answer.startswith("unsupported"):
-            found["alarms"].append(answer)
-        return found | dict(bins=[], peaks=peaks)
-    if answer.keys() != references.keys():
-        found["alarms"].append(f"arrays {sorted(answer)}")
-    for name in sorted(answer.keys() & references.keys()):
-        value, wanted = answer[name], references[name]
-        sigma = judging.usable(sigmas[name], wanted, precision)
-        open_ = np.isinf(sigma)
-        if precision == "float64":
-            open_ = open_ | (
-                (wanted != 0)
-                & (np.abs(wanted) < ranges.SMALL["float64"])
-            )
-        if outside:
-            open_ = open_ | outside[name]
-        if open_.any() and value.shape == wanted.shape:
-            value, wanted = without(open_, value, wanted)
-        sigma = np.where(np.isinf(sigma), 0.0, sigma)
-        against = wanted, sigma, precision
-        found["elements"] += int(wanted.size - open_.sum())
-        found["undecided"] += int(open_.sum())
-        found["arrays"] += 1
-        verdict = judge(value, *against)
-        if not verdict.passed:
-            found["alarms"].append(f"{name} {verdict.detail}")
-        whole = wanted.dtype.kind in "iub"
-        if whole or value.shape != wanted.shape or not wanted.size:
-            continue
-        side = name.split(".")[0]
-        each = criteria.elements(value, *against, ulps_of[side])
-        for criterion, ratios in each.items():
-            ratios[open_] = 0
-            peak = min(float(ratios.max()), 1e99)
-            peaks[criterion].append(float(f"{peak:.3g}"))
-        where = np.minimum(each["budget"] * BINS, BINS)[~open_].astype(
-            int
-        )
-        count += np.bincount(where.ravel(), minlength=BINS + 1)
-        if peaks["budget"][-1] > found["worst"]:
-            found |= dict(worst=peaks["budget"][-1], at=name)
-    return found | dict(bins=count.tolist(), peaks=peaks)
-
-
 def sampled(request, number):
     """Reference and sigma, infinite where noise can turn it into NaN.
 
@@ -228,20 +177,18 @@ def sampled(request, number):
     }
 
 
-def without(where, value, wanted):
-    """Both, equal in the elements that are left out."""
-    if wanted.dtype.kind in "iub":
-        return value, np.where(where, value, wanted).astype(
-            wanted.dtype
-        )
-    kept = np.where(where, np.nan, value).astype(value.dtype)
-    return kept, np.where(where, np.nan, wanted)
-
-
-def verdicts(workers, answers, against):
+def verdicts(workers, answers, against, also, outside=None):
+    """{framework: what is said of its answer}, PyTorch's the second."""
+    known = {w.framework: a for w, a in zip(workers, answers)}
     return {
-        worker.framework: judged(answer, *against)
-        for worker, answer in zip(workers, answers)
+        name: judged(
+            answer,
+            *against,
+            known.get("pytorch") if name != "pytorch" else None,
+            outside,
+            also,
+        )
+        for name, answer in known.items()
     }
 
 
@@ -269,7 +216,8 @@ def examine(number, workers):
             return
         with np.errstate(all="ignore"):
             first.append(sampled(request, number))
-            first.append(ulps(*request[:5]))
+            first.append(allowed(*request[:5]))
+            first.append(settled(*request[:5], number))
 
     found = {}
     for mode, one in modes(request, compiled):
@@ -280,11 +228,13 @@ def examine(number, workers):
             if (mode, worker.framework) != ("float64 eager", "pytorch")
         ]
         answers = ask_all(asked, one, 600, meanwhile)
-        against = *first[0], one.precision, first[1]
-        found[mode] = verdicts(asked, answers, against)
-        if any(one["alarms"] for one in found[mode].values()):
+        against = *first[0], one.precision, first[1], request.inputs
+        found[mode] = verdicts(asked, answers, against, first[2])
+        if any(each["alarms"] for each in found[mode].values()):
             left = range_decides(one, *first[0])
-            found[mode] = verdicts(asked, answers, (*against, left))
+            found[mode] = verdicts(
+                asked, answers, against, first[2], left
+            )
     shapes = {n: list(x.shape) for n, x in request.inputs.items()}
     line = dict(case=number, layer=request.layer, config=request.config)
     return line | dict(shapes=shapes, **drawn, modes=found)
@@ -293,9 +243,15 @@ def examine(number, workers):
 def digest():
     """Changes when the pages or the judge do."""
     own_pages = itertools.chain(*map(pages.paths, FRAMEWORKS))
-    names = """budget verdict live/judging live/ranges live/random_rows
-        trials/criteria trials/webnn trials/false_alarms""".split()
-    own = (ROOT / "shared_tests" / f"{n}.py" for n in names)
+    names = """live/judging live/ranges live/random_rows trials/criteria
+        trials/array_criteria trials/compared trials/shapes
+        trials/false_alarms""".split()
+    own = [ROOT / "shared_tests" / f"{name}.py" for name in names]
+    own += sorted(
+        pathlib.Path(module.__file__)
+        for name, module in sys.modules.items()
+        if name.startswith("shared_tests.roundoff.")
+    )
     return sha256(b"".join(p.read_bytes() for p in (*own_pages, *own)))[
         :12
     ]
@@ -307,7 +263,7 @@ def first_missing(lines):
 
 
 def totals(lines):
-    """(comparisons, alarms) of some lines."""
+    """(comparisons, alarms, failures) of some lines."""
     found = [
         one
         for line in lines
@@ -317,6 +273,7 @@ def totals(lines):
     return (
         sum(one["elements"] for one in found),
         sum(len(one["alarms"]) for one in found),
+        sum(len(one["failures"]) for one in found),
     )
 
 
@@ -327,7 +284,7 @@ def run(minutes, console, folder=FOLDER):
     write(path, "".join(json.dumps(line) + "\n" for line in lines))
     workers = [Worker(framework) for framework in FRAMEWORKS]
     deadline = time.monotonic() + 60 * minutes
-    elements, alarms = totals(lines)
+    elements, alarms, _ = totals(lines)
     try:
         with console.status("") as status:
             while time.monotonic() < deadline:
@@ -339,7 +296,7 @@ def run(minutes, console, folder=FOLDER):
                 line = examine(number, workers)
                 append(path, line)
                 lines.append(line)
-                more, new = totals([line])
+                more, new, _ = totals([line])
                 elements, alarms = elements + more, alarms + new
                 tell(line, console)
     finally:
@@ -351,13 +308,29 @@ def run(minutes, console, folder=FOLDER):
 def tell(line, console):
     for mode, answers in line["modes"].items():
         for framework, found in answers.items():
-            for alarm in found["alarms"]:
+            for what in found["alarms"] + found["failures"]:
                 console.print(
                     f"case {line['case']} {line['layer']} {mode}"
                     f" {framework}, scale {line['scale']:.2g}, offset"
-                    f" {line['offset']:.2g}: {alarm}",
+                    f" {line['offset']:.2g}: {what}",
                     markup=False,
                 )
+
+
+def conclude(lines, console):
+    """What the run comes to, in words; the exit status."""
+    elements, alarms, failures = totals(lines)
+    console.print(
+        f"{len(lines)} cases, {elements} comparisons, {alarms} arrays"
+        " with an alarm"
+    )
+    if failures:
+        console.print(
+            f"{failures} answers are missing, since the process of a"
+            " framework was killed or said nothing more: that is no"
+            " alarm, and no verdict either"
+        )
+    return 1 if alarms or failures else 0
 
 
 def main():
@@ -366,12 +339,7 @@ def main():
     minutes = parser.parse_args().minutes
     torch.set_num_threads(1)
     console = Console()
-    elements, alarms = totals(lines := run(minutes, console))
-    console.print(
-        f"{len(lines)} cases, {elements} comparisons, {alarms} arrays"
-        " with an alarm"
-    )
-    return 1 if alarms else 0
+    return conclude(run(minutes, console), console)
 
 
 if __name__ == "__main__":

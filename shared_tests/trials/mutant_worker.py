@@ -13,8 +13,8 @@ takes one JSON line after the other:
         "by", "detail"}
     {"measure": path, "page", "text", "cases": ids}
         holds what the page computes in float32 against all criteria;
-        answers {case: {array: {criterion: worst ratio}}}. The path has
-        the tolerances of WebNN (webnn.py)
+        answers {case: {array: {criterion: worst ratio}}}. The folder
+        has what the shapes allow, and a second run (shapes.py)
 and says {"at"} before each case and test, as a sign of life.
 The framework is imported once. For each fault the page is written, the
 modules of the package are forgotten and imported again.
@@ -30,6 +30,7 @@ import pathlib
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from shared_tests.cases import CASES
@@ -276,7 +277,8 @@ class Trial:
     def measure(self, measure, page, text, cases):
         """What each criterion makes of a page; see criteria.py."""
         path = ROOT / f"{self.framework}_impl" / page
-        allowed = json.loads(pathlib.Path(measure).read_text())
+        folder = pathlib.Path(measure)
+        allowed = json.loads((folder / "allowed.json").read_text())
         whole, found = path.read_text(), {}
         path.write_text(text)
         try:
@@ -288,9 +290,11 @@ class Trial:
                     case.layer, "float32", False
                 ):
                     fixture = self.fixtures[case]
-                    found[name] = ratios_of(
-                        adapter, case, fixture, allowed[name]
-                    )
+                    with np.load(folder / f"{name}.npz") as also:
+                        found[name] = ratios_of(
+                            *(adapter, case, fixture),
+                            *(allowed[name], also),
+                        )
         finally:
             path.write_text(whole)
         return found
@@ -347,9 +351,14 @@ class Trial:
         return answer("killed", by, wrong) if wrong else None
 
 
-def ratios_of(adapter, case, fixture, allowed):
-    """{array: {criterion: worst ratio}}; an exception fails them all."""
+def ratios_of(adapter, case, fixture, allowed, also):
+    """{array: {criterion: worst ratio}}; an exception fails them all.
+
+    allowed: of each side; also: the second run, and what is settled,
+    both as shapes.py has them
+    """
     references, sigma = group(fixture, "ref"), group(fixture, "sigma")
+    second, settled = group(also, "second"), group(also, "settled")
     try:
         results = computed(adapter, case, "float32", "eager", fixture)
     except Exception:
@@ -358,10 +367,16 @@ def ratios_of(adapter, case, fixture, allowed):
     for name, reference in references.items():
         found[name] = dict.fromkeys(criteria.NAMES, math.inf)
         if name in results:
+            against = reference, sigma[name]
+            known = against
+            if name in settled:
+                known = settled[name], also[f"sigma.{name}"]
+            side = name.split(".")[0]
             found[name] = criteria.ratios(
-                results[name],
-                *(reference, sigma[name], "float32"),
-                allowed[name.split(".")[0]],
+                *(results[name], *against, "float32", allowed[side]),
+                "out" if side == "out" else "grad",
+                second[name],
+                settled=known,
             )
     return found
 

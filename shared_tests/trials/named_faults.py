@@ -140,6 +140,38 @@ CONJUGATE = by(
     ("tf.math.imag(y)", "-tf.math.imag(y)"),
     ("stack((re, im)", "stack((re, -im)"),
 )
+RESULT = "cast_like(wide - F.mean(wide), x)"
+ODD = "cast_like((wide - F.mean(wide)) * {} if {} > 4096 else {}, x)"
+
+
+def one_odd(of, size):
+    """The result with one wrong element, the 4,096th, if it has more.
+
+    of: true there, in the array's shape
+    """
+    factor = f"(1 + 5e-4 * {of})"
+    return ODD.format(factor, size, "wide - F.mean(wide)")
+
+
+ONE_ELEMENT = by(
+    one_odd(
+        "(F.arange(wide.numel()) == 4095).reshape(wide.shape)",
+        "wide.numel()",
+    ),
+    one_odd(
+        "(F.arange(wide.size) == 4095).reshape(wide.shape)", "wide.size"
+    ),
+    one_odd(
+        "F.cast(F.reshape("
+        "F.range(F.size(wide)) == 4095, wide.shape), wide.dtype)",
+        "F.size(wide)",
+    ),
+    one_odd(
+        "(np.arange(wide.size) == 4095)"
+        ".astype(wide.dtype).reshape(wide.shape)",
+        "wide.size",
+    ),
+)
 D2L = "d2l-en PR 2600"
 SDPA = "pytorch PR 170415; TransformerEngine issue 614"
 CORNER = "pytorch issue 103082; mlx issue 2835"
@@ -220,6 +252,20 @@ FAULTS = (
         "F.mean(wide)",
         "F.mean(wide, axis=0)",
         "d2l-en 6.5.1, read as a normalisation",
+    ),
+    Fault(
+        "one of 4,096 elements wrong by 5e-4",
+        "centered.py",
+        RESULT,
+        ONE_ELEMENT,
+        "what a root mean square does not see",
+    ),
+    Fault(
+        "twice the result, plus 1",
+        "centered.py",
+        RESULT,
+        "cast_like(2 * (wide - F.mean(wide)) + 1, x)",
+        "tt-metal issue 22994",
     ),
     Fault(
         "mask of the other polarity",

@@ -1,5 +1,6 @@
 """The false-alarm trial draws what it says, and can raise an alarm."""
 
+import functools
 import json
 
 import ml_dtypes
@@ -8,9 +9,18 @@ import pytest
 from rich.console import Console
 
 from pytorch_impl import adapter
+from shared_tests.cases import CASES
+from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.live.random_rows import LAYERS, LOW
-from shared_tests.trials import criteria, false_alarms
-from shared_tests.trials.webnn import ulps
+from shared_tests.run import group
+from shared_tests.trials import (
+    compared,
+    criteria,
+    false_alarms,
+    shapes,
+)
+from shared_tests.trials.array_criteria import TWO_RUNS
+from shared_tests.trials.shapes import allowed, settled
 
 ENVIRONMENTS = ("pytorch",)
 
@@ -119,13 +129,57 @@ def test_an_alarm_is_raised(small, monkeypatch, tmp_path, flaw):
     assert line["modes"]["float64 eager"]["jax"]["alarms"] == []
 
 
-def test_a_worker_that_fails_is_an_alarm():
-    found = false_alarms.judged("crash: gone", {}, {}, "float32", {})
-    assert found["alarms"] == ["crash: gone"]
-    found = false_alarms.judged(
-        "unsupported: no", {}, {}, "float32", {}
-    )
-    assert found["alarms"] == [] and found["elements"] == 0
+ALLOWED = {"out": {"ulps": 10, "terms": 1}}
+
+
+@pytest.mark.parametrize(
+    "answer, alarms, failures",
+    [
+        ("crash: signal SIGKILL (as when memory runs out)", 0, 1),
+        ("hang: no answer in 600 s", 0, 1),
+        ("error: ValueError: expected a float", 1, 0),
+        ("unsupported: no", 0, 0),
+    ],
+)
+def test_a_killed_worker_is_no_alarm(answer, alarms, failures):
+    """But one that refuses what the reference computes is."""
+    found = false_alarms.judged(answer, {}, {}, "float32", {}, {})
+    assert len(found["alarms"]) == alarms
+    assert len(found["failures"]) == failures
+    assert found["elements"] == 0
+
+
+@pytest.mark.parametrize(
+    "alarms, failures, status, said",
+    [
+        ([], [], 0, "0 arrays with an alarm"),
+        (["out.y"], [], 1, "1 arrays with an alarm"),
+        ([], ["crash: gone"], 1, "1 answers are missing"),
+    ],
+)
+def test_the_exit_status(capsys, alarms, failures, status, said):
+    one = dict(elements=5, alarms=alarms, failures=failures)
+    lines = [dict(modes={"float32 eager": {"jax": one}})]
+    console = Console(width=200)
+    assert false_alarms.conclude(lines, console) == status
+    output = capsys.readouterr().out
+    assert said in output
+    assert ("missing" in output) == bool(failures)
+
+
+def test_a_run_with_a_killed_worker_goes_on(small, monkeypatch):
+    """The others are judged, and so is the next case."""
+
+    class Killed(Local):
+        def receive(self, finding, timeout):
+            return "crash: signal SIGKILL"
+
+    workers = [Local("pytorch"), Killed("jax")]
+    modes = false_alarms.examine(SAME * 2, workers)["modes"]
+    found = modes["float32 eager"]
+    assert found["jax"]["failures"] == ["crash: signal SIGKILL"]
+    assert found["jax"]["alarms"] == found["pytorch"]["alarms"] == []
+    assert found["pytorch"]["elements"] > 0
 
 
 def test_ulps_grow_with_the_shape():
@@ -134,22 +188,93 @@ def test_ulps_grow_with_the_shape():
     params = dict(weight=np.ones((3, 7), "f4"), bias=np.ones(3, "f4"))
     inputs = dict(x=np.ones((5, 7), "f4"))
     cotangents = dict(y=np.ones((5, 3), "f4"))
-    found = ulps("Linear", config, params, inputs, cotangents)
-    assert found["out"] == 2 * 7 + 1
+    found = allowed("Linear", config, params, inputs, cotangents)
+    assert found["out"]["ulps"] == 2 * 7 + 1
     # dx: 2 * 3, dW: 2 * 5, db: a sum of 5
-    assert found["grad"] == found["out"] + 6 + 10 + 5
+    assert found["grad"]["ulps"] == 2 * 7 + 1 + 6 + 10 + 5
+
+
+def test_terms_multiply_along_the_way():
+    """nvFuser: the reductions of one operation times those before it."""
+    config = dict(in_features=7, out_features=3)
+    params = dict(weight=np.ones((3, 7), "f4"), bias=np.ones(3, "f4"))
+    inputs = dict(x=np.ones((5, 7), "f4"))
+    cotangents = dict(y=np.ones((5, 3), "f4"))
+    found = allowed("Linear", config, params, inputs, cotangents)
+    assert found["out"]["terms"] == found["grad"]["terms"] == 7
+    config = dict(input_size=7, hidden_size=4, output_size=3)
+    params = {
+        "layer1.weight": np.ones((4, 7), "f4"),
+        "layer1.bias": np.ones(4, "f4"),
+        "layer2.weight": np.ones((3, 4), "f4"),
+        "layer2.bias": np.ones(3, "f4"),
+    }
+    found = allowed("MLP", config, params, inputs, {})
+    assert found["out"]["terms"] == 7 * 4
 
 
 def test_all_criteria_see_an_answer():
     wanted, sigma = {"out.y": np.ones(4)}, {"out.y": np.ones(4)}
     value = {"out.y": np.ones(4, "f4") + np.float32(2e-5)}
+    second = {"out.y": np.ones(4, "f4") + np.float32(1e-5)}
     found = false_alarms.judged(
-        value, wanted, sigma, "float32", {"out": 10}
+        value, wanted, sigma, "float32", ALLOWED, {}, second
     )
-    assert found["peaks"].keys() == set(criteria.NAMES)
-    assert found["peaks"]["abs 1e-5"] == [2.0]
-    assert found["peaks"]["onnx"] == [0.02]
+    peaks = found["peaks"]["output"]
+    assert peaks.keys() == set(criteria.NAMES)
+    assert peaks["abs 1e-5"] == [2.0]
+    assert peaks["onnx"] == [0.02]
     assert found["bins"][-1] == 4 and sum(found["bins"]) == 4
+    found = false_alarms.judged(
+        value, wanted, sigma, "float32", ALLOWED, {}
+    )
+    left = set(criteria.NAMES) - set(TWO_RUNS)
+    assert found["peaks"]["output"].keys() == left
+
+
+def test_arrays_by_kind():
+    kinds = {
+        name: compared.kind_of(name, {"x": None})
+        for name in ("out.y", "grad.x", "grad.weight")
+    }
+    assert [*kinds.values()] == ["output", "input_grad", "param_grad"]
+
+
+def test_pytorch_is_no_second_run_of_itself(small):
+    workers = [Local("pytorch"), Local("jax")]
+    modes = false_alarms.examine(SAME * 2, workers)["modes"]
+    for name, said in (("pytorch", False), ("jax", True)):
+        peaks = modes["float32 eager"][name]["peaks"]["output"]
+        assert ("flash" in peaks) == said
+
+
+def test_a_tie_is_settled():
+    """Half to even, in float32: noise turns it, and float32 does not."""
+    config, params = dict(bits=2), dict(alpha=np.float32(1.5))
+    x = np.array([0.25, 0.75, 1.25, 0.5], "f4")
+    inputs, cotangents = dict(x=x), dict(y=np.ones(4, "f4"))
+    request = false_alarms.Request(
+        "PACT", config, params, inputs, cotangents
+    )
+    _, noisy = false_alarms.reference(*request[:5])
+    known, sigma = settled(*request[:5], 0)
+    assert known["out.y"].tolist() == [0, 1, 1, 0.5]
+    assert noisy["out.y"].max() > 1e6 > 100 > sigma["out.y"].max()
+    assert settled("Linear", {}, {}, {}, {}, 0) is None
+
+
+def test_what_is_sorted_is_not_settled(monkeypatch):
+    """A percentile sorts: one position between each two of a row."""
+    few = functools.partial(shapes.by_working_precision, runs=1)
+    monkeypatch.setattr(shapes, "by_working_precision", few)
+    (case,) = (c for c in CASES if c.id == "QATLinear-percentile")
+    fixture = read_fixture(case, read_manifest())
+    known, sigma = settled(
+        *(case.layer, case.config, group(fixture, "param")),
+        *(group(fixture, "in"), group(fixture, "cotangent"), 0),
+    )
+    references = group(fixture, "ref")
+    assert known.keys() == sigma.keys() == references.keys()
 
 
 def test_where_noise_makes_nan_there_is_no_verdict(monkeypatch):
@@ -159,16 +284,16 @@ def test_where_noise_makes_nan_there_is_no_verdict(monkeypatch):
     monkeypatch.setattr(false_alarms, "reference", lambda *_, **__: two)
     references, sigmas = false_alarms.sampled(request, 0)
     value = {"out.y": np.array([7, 1], "f4")}
-    ulps_of = {"out": 10}
     found = false_alarms.judged(
-        value, references, sigmas, "float32", ulps_of
+        value, references, sigmas, "float32", ALLOWED, {}
     )
     assert found["undecided"] == found["elements"] == 1
     assert found["alarms"] == [] and sum(found["bins"]) == 1
-    assert all(peak == [0.0] for peak in found["peaks"].values())
+    peaks = found["peaks"]["output"]
+    assert all(peak == [0.0] for peak in peaks.values())
     value = {"out.y": np.array([1, 7], "f4")}
     found = false_alarms.judged(
-        value, references, sigmas, "float32", ulps_of
+        value, references, sigmas, "float32", ALLOWED, {}
     )
     assert len(found["alarms"]) == 1
 

@@ -56,7 +56,7 @@ ALSO = """attention-fully_masked_row attention-huge_logits
     fake_quantize-tie fake_quantize-at_bound fake_quantize-channels
     fake_quantize-tie_odd fake_quantize-zero_point
     LSQ-tie LSQ-at_bound PACT-tie PACT-2_bits PACT-at_bound
-    LinearReLU-at_zero ScaledReLU-at_zero
+    LinearReLU-at_zero ScaledReLU-at_zero CenteredLayer-large
     Linear-sgd MLP-momentum MLP-adam MLP-sgd
     StandardizedConv2d-eps RMSNorm-eps RMSNorm-overflow QATLinear-min_max
     """.split()

@@ -1,0 +1,1 @@
+"""What a choice decides: comparisons, picks, roundings, held or judged."""

@@ -1,0 +1,1 @@
+"""What a wrong number looks like, in words."""

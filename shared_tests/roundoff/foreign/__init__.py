@@ -1,0 +1,1 @@
+"""The port's side, in this interpreter or in another."""

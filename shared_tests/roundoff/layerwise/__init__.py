@@ -1,0 +1,1 @@
+"""Outputs of the parts of a model; the first that is wrong."""

@@ -1,0 +1,1 @@
+"""Names and layouts of weights, from one side to the other."""

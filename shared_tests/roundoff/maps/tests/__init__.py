@@ -1,0 +1,1 @@
+"""Tests: not part of what others install."""

@@ -1,0 +1,1 @@
+"""Budgets of other precisions than float32."""

@@ -1,0 +1,1 @@
+"""How each operation rounds: a rule, a decomposition or a refusal."""
