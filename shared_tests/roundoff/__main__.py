@@ -67,9 +67,9 @@ def parse(arguments):
     add("--seed", type=int, default=SEED, help="of all that is drawn")
     add("--json", metavar="FILE", help="write the report there as well")
     add(
-        "--explain",
-        action="store_true",
-        help="where the rounding errors of the outputs come from",
+        *("--explain",),
+        **dict(nargs="?", const=True, metavar="FOLDER"),
+        help="where the rounding of the outputs comes from; as plots there",
     )
     return parser.parse_args(arguments)
 
@@ -151,9 +151,20 @@ def show_shares(args):
         "module",
         lambda: explain(reference.run, args.seed, reference.module),
     )
-    for name, explanation in found.items():
-        if name.startswith("out."):
-            print(shares.table(name, explanation))
+    outputs = {n: e for n, e in found.items() if n.startswith("out.")}
+    for name, explanation in outputs.items():
+        print(shares.table(name, explanation))
+    if args.explain is not True:
+        write_plots(outputs, pathlib.Path(args.explain))
+
+
+def write_plots(explanations, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for name, explanation in explanations.items():
+            shares.plot(name, explanation, folder / f"{name}.svg")
+    except ImportError as error:  # the verdict stands without them
+        print(f"roundoff: {error}", file=sys.stderr)
 
 
 def main(arguments=None):

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from shared_tests.roundoff import shares
 from shared_tests.roundoff.__main__ import main
 
 ENVIRONMENTS = ("pytorch",)
@@ -151,3 +152,19 @@ def test_where_the_rounding_comes_from(run):
     status, out, _ = run("--explain", "--forward-only")
     assert status == 0
     assert "out.0: where the variance" in out and "%" in out
+
+
+def test_plots_of_that(run, tmp_path, monkeypatch):
+    """One of each output; without matplotlib the rest is as it was."""
+    options = ("--explain", tmp_path / "plots", "--forward-only")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    status, out, err = run(*options)
+    assert status == 0 and "out.0: where the variance" in out
+    assert err.startswith("roundoff: the bar plot needs matplotlib")
+    monkeypatch.setattr(
+        shares, "plot", lambda name, shown, path: path.write_text(name)
+    )
+    status, _, err = run(*options)
+    written = sorted(p.name for p in (tmp_path / "plots").iterdir())
+    assert written == ["out.0.svg", "out.1.svg"]
+    assert status == 0 and not err
