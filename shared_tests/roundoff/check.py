@@ -93,7 +93,7 @@ def check(
     inputs: a dict (keywords of forward), a tuple or list, or one array;
         nests of floats, integers, booleans, None
     weights: map to the port's names and layouts (weights.py); without
-        one the port gets those of PyTorch
+        one a function gets PyTorch's, and an object keeps its own
     gradients: of float inputs and parameters, for random cotangents
     layers: outputs of submodules too; True, or {torch path: port's name}
     framework: of a function that does not say it
@@ -104,7 +104,9 @@ def check(
     first = guarded("module", reference.first_run)
     cotangents = None
     if gradients:
-        cotangents = draw_cotangents(first, seed, precision)
+        cotangents = draw_cotangents(
+            first, reference.complex, seed, precision
+        )
     request = make_request(reference, cotangents, weights)
     answer = run_port(port, request, framework, python)
     results = port_results(answer, reference, weights)
@@ -133,15 +135,18 @@ def check_options(precision, runs, python, port):
         )
 
 
-def draw_cotangents(results, seed, precision):
-    """{path: ndarray}, one for each output of floats."""
+def draw_cotangents(results, without, seed, precision):
+    """{path: ndarray}, one for each output of floats but for these."""
     rng = np.random.default_rng(seed + 1)
-    return {
-        name.removeprefix("out."): cotangent(
-            precision, rng.standard_normal(array.shape)
-        )
+    shapes = {
+        name.removeprefix("out."): array.shape
         for name, array in results.items()
         if name.startswith("out.") and array.dtype.kind == "f"
+    }
+    return {
+        path: cotangent(precision, rng.standard_normal(shape))
+        for path, shape in shapes.items()
+        if path not in without
     }
 
 
@@ -156,12 +161,28 @@ def remarks(reference, answer, request, weights):
         f"the port's {name} is not the same bits the second time"
         for name in answer["unsteady"]
     ]
+    if answer["kept"]:
+        names = ", ".join(answer["kept"])
+        notes.append(
+            f"the port's own {names} are not PyTorch's, and were kept:"
+            " only a weights map sets what a port holds"
+        )
     unused = [n for n in answer["unheld"] if n in reference.trainable]
     if weights is not None:
         names = list(reference.params), list(request["params"])
         unused = weight_maps.leftover(weights, *names)[0]
-    if unused:
+    if unused and weights is None:
+        notes.append(
+            f"the port holds no {', '.join(unused)}: a weights map says"
+            " what they are called there"
+        )
+    elif unused:
         notes.append(f"the port does not get {', '.join(unused)}")
+    if request["cotangents"] is not None:
+        notes += [
+            f"no gradients of out.{path}: it is complex"
+            for path in reference.complex
+        ]
     left_out = {**reference.left_out, **answer["left_out"]}
     notes += [
         f"{path} is a {kind}, no array: not compared"

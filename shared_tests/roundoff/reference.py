@@ -144,6 +144,7 @@ class Reference:
         self.precision = precision
         self.layers = layers
         self.left_out = {}
+        self.complex = []
         self.read_parameters()
         self.saved = {
             name: None if buffer is None else buffer.clone()
@@ -246,6 +247,9 @@ class Reference:
             outs, captured = self.forward(inputs)
             results = {n: wide(t) for n, t in captured.items()}
             results |= {f"out.{n}": wide(t) for n, t in outs.items()}
+            self.complex = [
+                n for n, t in outs.items() if t.is_complex()
+            ]
             results |= self.changed_buffers()
             if gradients:
                 results |= self.gradients(outs, floats, cotangents)

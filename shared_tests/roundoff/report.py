@@ -104,7 +104,7 @@ def worst_elements(value, reference, sigma, ratios, precision):
     return [
         f"{[int(i) for i in at]}: got {value[at]:.9g}, expected"
         f" {reference[at]:.9g}, allowed error {budget[at]:.3g}"
-        for at in zip(*np.unravel_index(order, ratios.shape))
+        for at in (np.unravel_index(i, ratios.shape) for i in order)
     ]
 
 

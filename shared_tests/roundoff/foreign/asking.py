@@ -36,6 +36,7 @@ def make_request(reference, cotangents, weights):
         params = weight_maps.forward(weights, params)
     return {
         "params": params,
+        "mapped": weights is not None,
         "moving": moving,
         "inputs": reference.inputs,
         "by_name": reference.by_name,

@@ -22,7 +22,7 @@ import inspect
 import numpy as np
 
 from ..layerwise.calls import record
-from .running import Port
+from .running import Port, to_numpy
 
 UNKNOWN = (
     "port expected a function, an nn.Module, an nnx.Module, a pair"
@@ -97,9 +97,7 @@ def of_torch(module, training, layers):
     module = copy.deepcopy(module).train(training)
     held = dict(module.named_parameters(remove_duplicate=False))
     held.update(module.named_buffers(remove_duplicate=False))
-    holds = {
-        n: t.detach().cpu().float().numpy() for n, t in held.items()
-    }
+    holds = {n: to_numpy(t)[0] for n, t in held.items()}
     state = set(module.state_dict(keep_vars=True))
 
     def place(params, convert):

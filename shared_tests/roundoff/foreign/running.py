@@ -3,6 +3,8 @@
 A request, a dict, has
 
     params      {name: ndarray}, of parameters and buffers
+    mapped      whether params are under the port's names: else an object
+                keeps its own numbers
     moving      names of params whose gradients are asked for
     inputs      {name: nest}, in order; by_name: they are keywords
     cotangents  {path of an output: ndarray}; None: forward only
@@ -292,9 +294,28 @@ RUNS = {
 
 
 def place(port, request, convert):
-    if port.place is not None:
-        return port.place(request["params"], convert)
-    return {n: convert(a) for n, a in request["params"].items()}
+    if port.place is None:
+        return {n: convert(a) for n, a in request["params"].items()}
+    return port.place(given(port, request), convert)
+
+
+def given(port, request):
+    """What an object computes with: its own, unless a map says whose."""
+    return request["params"] if request["mapped"] else port.holds
+
+
+def kept(port, request):
+    """Names whose numbers an object keeps, though PyTorch's differ."""
+    params = request["params"]
+    narrow = request["precision"] not in ("float32", "float64")
+    if port.holds is None or request["mapped"] or narrow:
+        return []
+    return [
+        name
+        for name, own in port.holds.items()
+        if name in params
+        and not np.array_equal(own, params[name], equal_nan=True)
+    ]
 
 
 def to_numpy(array):
@@ -322,6 +343,7 @@ def run(port, request):
     used      names of the outputs whose cotangents went in; None without
     dtypes    {name: dtype} where NumPy has none: results has float32
     unheld    names of params that the port does not have
+    kept      names of those that it has with other numbers, its own
     left_out  {path: type} of outputs that are no arrays
     """
     request = dict(request, left_out={})
@@ -342,6 +364,7 @@ def run(port, request):
         "used": used,
         "dtypes": dtypes,
         "unheld": [n for n in request["params"] if n not in holds],
+        "kept": kept(port, request),
         "left_out": request["left_out"],
     }
 

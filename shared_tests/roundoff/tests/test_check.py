@@ -40,18 +40,50 @@ def test_a_module_and_its_copy(dense):
     assert report.passed and report.runs <= RUNS and not report.notes
 
 
-def test_a_port_gets_the_weights_of_the_module(dense):
-    """Whatever it held."""
+def test_an_object_keeps_its_own_weights(dense):
+    """It was loaded by somebody's converter, which may be wrong."""
+    square = nn.Linear(3, 3)
+    wrong = copy.deepcopy(square)
+    wrong.weight.data = square.weight.data.T.contiguous()
+    before = wrong.weight.clone()
+    report = check(square, wrong, X, runs=RUNS)
+    assert not report.passed
+    assert report.first_wrong.diagnosis == "weight is transposed"
+    (note,) = report.notes
+    assert note.startswith("the port's own weight are not PyTorch's")
+    assert wrong.weight.equal(before) and wrong.weight.grad is None
+
+
+def test_a_map_sets_what_an_object_holds(dense):
+    same = {"weight": "weight", "bias": "bias"}
     other = nn.Linear(3, 2)
-    assert assert_rounding(dense, other, X, runs=RUNS).passed
+    before = other.weight.clone()
+    report = assert_rounding(dense, other, X, weights=same, runs=RUNS)
+    assert report.passed and not report.notes
     wider = nn.Linear(3, 4)
     with pytest.raises(
         CheckError, match=r"weight expected shape \(4, 3"
     ):
-        check(dense, wider, X, runs=RUNS)
-    assert other.weight.grad is None and not other.weight.equal(
-        dense.weight
-    )
+        check(dense, wider, X, weights=same, runs=RUNS)
+    assert other.weight.equal(before) and other.weight.grad is None
+
+
+def test_a_loss_is_one_number():
+    """As most that are trained end."""
+    loss, pair = nn.MSELoss(), (X, X[::-1].copy())
+    assert check(loss, copy.deepcopy(loss), pair, runs=RUNS).passed
+    report = check(loss, nn.MSELoss(reduction="sum"), pair, runs=RUNS)
+    assert report.first_wrong.elements[0].startswith("[]: got")
+
+
+def test_a_complex_output_has_no_gradient():
+    class Spectrum(nn.Module):
+        def forward(self, x):
+            return torch.fft.rfft(x), x * 2
+
+    found = check(Spectrum(), Spectrum(), X, runs=RUNS)
+    assert found.passed
+    assert found.notes == ["no gradients of out.0: it is complex"]
 
 
 def test_the_first_bad_array_is_told(dense):
@@ -195,7 +227,10 @@ def test_a_state_that_is_no_buffer_is_refused():
 def test_a_parameter_that_the_port_does_not_get(dense):
     bare = nn.Linear(3, 2, bias=False)
     report = check(dense, bare, X, runs=RUNS)
-    assert "the port does not get bias" in report.notes
+    assert report.notes[-1].startswith("the port holds no bias: a ")
+    weight = {"weight": "weight"}
+    report = check(dense, bare, X, runs=RUNS, weights=weight)
+    assert report.notes == ["the port does not get bias"]
     found = {line.name: line.word for line in report.lines}
     assert found["grad.bias"] == "missing" and found["out.y"] == "bug"
 
@@ -205,7 +240,10 @@ def test_a_parameter_that_the_port_does_not_get(dense):
     report = check(
         dense, port, X, weights={"kernel": "weight"}, runs=RUNS
     )
-    assert "the port does not get bias" in report.notes
+    assert report.notes[-1].startswith("the port holds no bias: a ")
+    weight = {"weight": "weight"}
+    report = check(dense, bare, X, runs=RUNS, weights=weight)
+    assert report.notes == ["the port does not get bias"]
 
 
 def test_a_note_on_what_stays_unseen():

@@ -105,7 +105,9 @@ def test_files_that_are_wrong(run, files):
 
 def test_a_map_is_suggested_and_used(run, files, tmp_path):
     files[1].write_text(OBJECT)
-    assert "got nothing for ['dense_1.bias'" in run()[2]
+    status, out, _ = run()  # with numbers of its own
+    assert status == 1 and "missing" in out
+    assert "the port holds no first.weight, first.bias" in out
     status, out, err = run("--suggest-map")
     assert status == 0, err
     found = json.loads(out)
@@ -135,15 +137,21 @@ def test_what_a_map_leaves_open(run, files):
 def test_the_first_wrong_layer(run, files, tmp_path):
     wrong = LAYER.replace("(self.first(x))", "(self.first(x) * 1.001)")
     files[1].write_text(wrong)
-    status, out, _ = run("--layers", "--forward-only")
+    names = "first.weight first.bias second.weight table.weight".split()
+    held = {name: name for name in names}
+    path = tmp_path / "map.json"
+    path.write_text(json.dumps(held | {"second.bias": "second.bias"}))
+    options = "--forward-only", "--weights", path
+    status, out, _ = run("--layers", *options)
     assert status == 1
     tree = out.partition("array")[0]
     (marked,) = (x for x in tree.splitlines() if "first that is" in x)
     assert "module itself" in marked  # between first and second
     files[1].write_text(LAYER.replace("(4, 3)", "(4, 3, bias=False)"))
-    path = tmp_path / "layers.json"
-    path.write_text('{"second": "second"}')
-    status, out, _ = run("--layers", path, "--forward-only")
+    path.write_text(json.dumps(held))
+    pairs = tmp_path / "layers.json"
+    pairs.write_text('{"second": "second"}')
+    status, out, _ = run("--layers", pairs, *options)
     (marked,) = (x for x in out.splitlines() if "first that is" in x)
     assert status == 1 and "second" in marked
 

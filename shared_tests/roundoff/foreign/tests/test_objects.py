@@ -144,6 +144,7 @@ def test_numbers_of_the_check_go_in(kinds, training):
         params = numbers(port.holds)
         request = {
             "params": params,
+            "mapped": True,
             "moving": names[:MEAN],
             "inputs": {"image": X},  # no name of theirs
             "by_name": True,
@@ -175,6 +176,7 @@ def test_names_and_shapes_that_are_not_theirs(kinds):
         names = NAMES[kind].split()
         request = {
             "params": numbers(port.holds),
+            "mapped": True,
             "moving": [],
             "inputs": {"x": X},
             "by_name": False,
