@@ -26,7 +26,7 @@ class Range(budget.RoundingNoise):
     """The float64 reference, with a narrower precision's numbers."""
 
     def __init__(self, precision):
-        super().__init__(None)
+        super().__init__(torch.Generator())  # without one nothing rounds
         self.dtype = getattr(torch, precision)
         self.small = SMALL[precision]
         self.large = LARGEST[precision] / 256
@@ -44,9 +44,10 @@ class Range(budget.RoundingNoise):
         return super().__torch_dispatch__(func, types, args, kwargs)
 
     def deviation(self, op, y, args, kwargs):
-        """What is lost where parts of a sum overflow, by their order."""
+        """What is lost where parts of a sum overflow, by their order; no
+        noise."""
         if op not in SUMS:
-            return
+            return 0.0
         sizes = (a.abs() if torch.is_tensor(a) else a for a in args)
         parts = op(*sizes, **kwargs)
         # of one sign the parts add up to |y|, but for float64's rounding
@@ -54,6 +55,7 @@ class Range(budget.RoundingNoise):
         lost = mixed & (parts > self.large)
         self.overflowed |= bool(lost.any())
         y[lost] = self.lost
+        return 0.0
 
     def perturb(self, y, noise):
         for part in y if isinstance(y, list | tuple) else [y]:
@@ -76,6 +78,7 @@ class InfiniteSums(Range):
         super().deviation(op, y, args, kwargs)
         if op in (aten.sum, aten.mean):
             y[y.isinf()] = torch.nan
+        return 0.0
 
 
 class Gradual(Range):

@@ -179,13 +179,16 @@ def test_real_results_keep_the_budget_and_use_it(name):
 
 @pytest.mark.parametrize("name", [*PRECISIONS][1:])
 def test_the_expected_error_is_the_real_one(name):
-    """As a root mean square over each array; 1 is what sigma says."""
+    """As a root mean square over each array; 1 is what sigma says, and
+    the mean of n squares strays from it by sqrt(2 / n): four times that
+    are for chance."""
     reference, sigma = expected(name)
     unit = 2.0**-24 if PRECISIONS[name].dtype == "float32" else None
     unit = unit or PRECISIONS[name].unit
     for k, value in real(name).items():
         error = (value - reference[k]) / (unit * sigma[k])
-        assert 0.2 < np.sqrt(np.mean(error**2)) < 1.2, k
+        most = np.sqrt(1 + 4 * np.sqrt(2 / error.size))
+        assert 0.2 < np.sqrt(np.mean(error**2)) < most, k
 
 
 @pytest.mark.parametrize("name", PRECISIONS)
