@@ -119,6 +119,18 @@ def openai_tf(model, arrays):
     return model, arrays, compute
 
 
+def rag_tf(model, arrays):
+    from shared_tests.ports import hugging
+
+    def compute():
+        port = hugging.tf_port("rag", model, arrays)
+        bias = model.generator.final_logits_bias.numpy()
+        port.generator.bias_layer.bias.assign(bias)
+        return hugging.tf_outputs(port, arrays)
+
+    return model, arrays, compute
+
+
 REPAIRS = {
     "electra_flax": electra_flax,
     "mistral_flax": mistral_flax,
@@ -129,6 +141,7 @@ REPAIRS = {
     "esm_tf": esm_tf,
     "ctrl_tf": ctrl_tf,
     "xglm_flax": xglm_flax,
+    "rag_tf": rag_tf,
 }
 NAMES = tuple(REPAIRS)
 

@@ -72,6 +72,16 @@ STAGES = dict(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1])
 RELATIVE = dict(
     **BERT, relative_attention=True, pos_att_type=["p2c", "c2p"]
 )
+# a decoder narrower than the encoder, so that there is a projection
+CROSSED = dict(is_decoder=True, add_cross_attention=True)
+SMALLER = dict(
+    model_type="gpt2",
+    **WORDS,
+    n_embd=16,
+    n_layer=2,
+    n_head=2,
+    **CROSSED,
+)
 
 # fmt: off
 FAMILIES = {
@@ -170,12 +180,23 @@ FAMILIES = {
     "idefics": Family("IdeficsConfig", dict(**BERT, additional_vocab_size=0, cross_layer_interval=1, vision_config=dict(embed_dim=32, image_size=16, patch_size=8, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)), "IdeficsForVisionText2Text", "t", inputs.illustrated),
     "layoutlmv3": Family("LayoutLMv3Config", dict(**PADDED_BY_1, max_2d_position_embeddings=64, coordinate_size=6, shape_size=4, input_size=16, patch_size=8), "LayoutLMv3Model", "t", inputs.seen_page),
     "lxmert": Family("LxmertConfig", dict(**WORDS, hidden_size=32, num_attention_heads=4, intermediate_size=64, l_layers=2, x_layers=1, r_layers=1, visual_feat_dim=16, visual_pos_dim=4), "LxmertModel", "t", inputs.regions),
+    # made of two models of the families above
+    "encoder_decoder": Family(
+        "EncoderDecoderConfig",
+        dict(encoder=dict(model_type="bert", **BERT), decoder=dict(model_type="bert", **{**BERT, "hidden_size": 16}, **CROSSED)),
+        "EncoderDecoderModel",
+        "ft",
+        translation,
+    ),
+    "vision_encoder_decoder": Family("VisionEncoderDecoderConfig", dict(encoder=dict(model_type="vit", **VIT), decoder=SMALLER), "VisionEncoderDecoderModel", "ft", inputs.image_to_text),
+    "speech_encoder_decoder": Family("SpeechEncoderDecoderConfig", dict(encoder=dict(model_type="wav2vec2", **SOUND, feat_extract_norm="layer", do_stable_layer_norm=True), decoder=SMALLER), "SpeechEncoderDecoderModel", "f", inputs.sound_to_text),
+    "vision_text_dual_encoder": Family("VisionTextDualEncoderConfig", dict(vision_config=dict(model_type="vit", **VIT), text_config=dict(model_type="bert", **BERT), projection_dim=16), "VisionTextDualEncoderModel", "ft", inputs.captioned),
+    "rag": Family(
+        "RagConfig",
+        dict(question_encoder=dict(model_type="dpr", **BERT), generator=dict(model_type="bart", **BART, output_hidden_states=True), n_docs=inputs.DOCUMENTS, do_marginalize=True),
+        "RagTokenForGeneration",
+        "t",
+        inputs.retrieved,
+    ),
 }
 # fmt: on
-# Made of families above, of their own code nothing: RAG (it needs an
-# index of documents), the encoder-decoders of two families, and the pair
-# of an image encoder and a text encoder.
-COMPOSITES = """
-encoder_decoder rag speech_encoder_decoder vision_encoder_decoder
-vision_text_dual_encoder
-""".split()

@@ -7,6 +7,7 @@ of a port: its converter and its model. Results are named as in roundoff:
 """
 
 import contextlib
+import copy
 
 import numpy as np
 
@@ -27,8 +28,9 @@ def spread(module, seed, factor):
     """So that a mistake shows: nothing is constant.
 
     Weights that are all equal (biases 0, scales 1) get 0.1 times a normal
-    number, as do the statistics of batch norms; all other matrices are
-    `factor` times as large as they were drawn.
+    number, as do the statistics of batch norms and the bias of BART's
+    logits, which is a buffer; all other matrices are `factor` times as
+    large as they were drawn.
     """
     import torch
 
@@ -47,7 +49,7 @@ def spread(module, seed, factor):
             elif parameter.ndim > 1:
                 parameter.mul_(factor)
         for name, buffer in module.named_buffers():
-            if name.endswith("running_mean"):
+            if name.endswith(("running_mean", "final_logits_bias")):
                 buffer.add_(normal(buffer))
             if name.endswith("running_var"):
                 buffer.mul_(1 + normal(buffer).abs())
@@ -56,7 +58,9 @@ def spread(module, seed, factor):
 def configuration(family):
     import transformers
 
-    config = getattr(transformers, family.config)(**family.options)
+    # some take what is in their options out of them
+    options = copy.deepcopy(family.options)
+    config = getattr(transformers, family.config)(**options)
     config._attn_implementation = "eager"
     config.output_hidden_states = True
     if hasattr(config, "use_cache"):
@@ -183,15 +187,20 @@ def tf_arguments(arrays):
 
 
 def tf_port(name, model, arrays):
+    """As from_pretrained(from_pt=True) does: with the port's own names."""
     import transformers
     from transformers import modeling_tf_pytorch_utils as convert
 
     kind = getattr(transformers, f"TF{FAMILIES[name].model}")
-    return convert.load_pytorch_model_in_tf2_model(
-        kind(model.config),
-        model,
+    port = kind(model.config)
+    return convert.load_pytorch_weights_in_tf2_model(
+        port,
+        model.state_dict(),
         tf_inputs=tf_arguments(arrays),
         allow_missing_keys=True,  # a table that goes unused
+        tf_to_pt_weight_rename=getattr(
+            port, "tf_to_pt_weight_rename", None
+        ),
     )
 
 

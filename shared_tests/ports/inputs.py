@@ -10,6 +10,7 @@ import numpy as np
 
 VOCABULARY = 61
 SPECIAL = 3  # ids below this are padding, begin and end
+DOCUMENTS = 3  # for each question of RAG
 
 
 def ids(rng, batch, length):
@@ -141,4 +142,32 @@ def illustrated(rng, batch=2):
         **found,
         pixel_values=floats(rng, batch, 1, 3, 16, 16),
         image_attention_mask=np.ones((batch, 11, 1), np.int64),
+    )
+
+
+def image_to_text(rng, batch=2):
+    return dict(
+        **image(rng, batch), decoder_input_ids=ids(rng, batch, 6)
+    )
+
+
+def sound_to_text(rng, batch=2):
+    """The last row's sound ends early."""
+    mask = np.ones((batch, 800), np.int64)
+    mask[-1, 500:] = 0
+    return dict(
+        inputs=floats(rng, batch, 800),
+        attention_mask=mask,
+        decoder_input_ids=ids(rng, batch, 6),
+    )
+
+
+def retrieved(rng, batch=2):
+    """RAG's, without a retriever: documents, and how well each fits."""
+    documents = text(rng, batch * DOCUMENTS)
+    return dict(
+        context_input_ids=documents["input_ids"],
+        context_attention_mask=documents["attention_mask"],
+        doc_scores=floats(rng, batch, DOCUMENTS),
+        decoder_input_ids=ids(rng, batch, 6),
     )

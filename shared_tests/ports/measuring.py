@@ -85,9 +85,9 @@ def compared(values, reference, sigma):
 def forward_order(path):
     """Hidden states come before what is made of them, encoders first."""
     stage = 2
-    if "encoder_" in path or "text" in path or "vision" in path:
+    if any(w in path for w in ("encoder_", "_enc_", "text", "vision")):
         stage = 0
-    if "decoder_" in path:
+    if "decoder_" in path or "_dec_" in path:
         stage = 1
     if "hidden_states" not in path:
         stage += 0.5

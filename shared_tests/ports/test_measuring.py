@@ -64,6 +64,16 @@ def test_arrays_come_in_the_order_of_the_forward_pass():
     assert measuring.first_wrong({**good, **bad}) == names[3]
 
 
+def test_the_generator_of_rag_has_its_encoder_first():
+    names = """
+    out.generator_enc_hidden_states.0 out.generator_dec_hidden_states.0
+    out.logits
+    """.split()
+    shuffled = sorted(names)
+    assert shuffled != names
+    assert sorted(shuffled, key=measuring.forward_order) == names
+
+
 def test_what_one_side_lacks_is_listed():
     one, two = np.ones(2), np.ones(2, np.float32)
     found, missing = measuring.compared(
