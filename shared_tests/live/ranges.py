@@ -26,7 +26,9 @@ class Range(budget.RoundingNoise):
     """The float64 reference, with a narrower precision's numbers."""
 
     def __init__(self, precision):
-        super().__init__(torch.Generator())  # without one nothing rounds
+        super().__init__(
+            torch.Generator()
+        )  # without one nothing rounds
         self.dtype = getattr(torch, precision)
         self.small = SMALL[precision]
         self.large = LARGEST[precision] / 256

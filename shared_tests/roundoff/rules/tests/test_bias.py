@@ -13,6 +13,13 @@ ENVIRONMENTS = ("pytorch",)
 U = UNIT_ROUNDOFF["float32"]
 
 
+def assert_expected(error):
+    """Serial sums, as kernels of old processors are, have rms 1, which n
+    squares miss by sqrt(2 / n): four times that are for chance."""
+    square = np.mean(error**2)
+    assert 0.05**2 < square < 1 + 4 * np.sqrt(2 / error.size)
+
+
 @pytest.mark.parametrize("form", ["addmm", "linear", "baddbmm"])
 @pytest.mark.parametrize(
     "terms, size", [(32, 0.02), (64, 1.0), (512, 0.02), (2048, 1e-4)]
@@ -43,8 +50,7 @@ def test_a_bias_that_is_larger_than_the_products(form, terms, size):
     wanted, its = reference["y"], sigma["y"]
     value = compute(*arrays)["y"]
     assert ratio(value, wanted, its, "float32").max() < 0.5
-    error = (value - wanted) / (U * its)
-    assert 0.05 < np.sqrt(np.mean(error**2)) < 1
+    assert_expected((value - wanted) / (U * its))
 
 
 def test_a_large_bias_of_a_convolution():
@@ -67,8 +73,7 @@ def test_a_large_bias_of_a_convolution():
     value = compute(x, weight, bias)["y"]
     wanted, its = reference["y"], sigma["y"]
     assert ratio(value, wanted, its, "float32").max() < 0.5
-    error = (value - wanted) / (U * its)
-    assert 0.05 < np.sqrt(np.mean(error**2)) < 1
+    assert_expected((value - wanted) / (U * its))
 
 
 def test_whole_numbers_with_a_whole_bias_are_exact():
