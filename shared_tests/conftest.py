@@ -31,6 +31,9 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     if config.getoption("--framework") == "triton":
+        # of interpreted kernels NumPy makes the products, and K Q^T must
+        # have the bits of Q K^T: not so in OpenBLAS' kernels for AVX2
+        os.environ.setdefault("OPENBLAS_CORETYPE", "Prescott")
         import torch
 
         interpreted = "0" if torch.cuda.is_available() else "1"

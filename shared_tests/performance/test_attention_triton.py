@@ -80,6 +80,15 @@ def test_within_budget(case):
     assert not wrong(case, "float32", SMALL)
 
 
+def test_products_of_the_interpreter():
+    """The backward pass makes K Q^T, and takes from it the largest score
+    of the forward, Q K^T: a weight near 1 stands and falls with that."""
+    rng = np.random.default_rng(0)
+    for width in (16, 24, 64):
+        q, k = rng.standard_normal((2, 16, width)).astype("f4")
+        assert np.array_equal(q @ k.T, (k @ q.T).T)
+
+
 @pytest.mark.parametrize(
     "case, precision",
     [(c, p) for c in ATTENTION for p in precisions(c)[2:]],
