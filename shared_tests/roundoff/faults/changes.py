@@ -15,6 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..products import FACTORS
 from ..rules.widened import Widened
 
 aten = torch.ops.aten
@@ -105,17 +106,6 @@ ROUNDED = {
     "TF32": to_tf32,
     "bfloat16": to_bfloat16,
     "float16": to_float16,
-}
-FACTORS = {  # where the factors of a product stand
-    aten.mm: (0, 1),
-    aten.bmm: (0, 1),
-    aten.mv: (0, 1),
-    aten.dot: (0, 1),
-    aten.addmm: (1, 2),
-    aten.baddbmm: (1, 2),
-    aten.addmv: (1, 2),
-    aten.convolution: (0, 1),
-    aten.convolution_backward: (0, 1, 2),
 }
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..maps.entries import sources, total
+from ..maps.entries import renamed, sources, total
 from ..maps.weights import expand, nearest
 from .calls import by_hooks
 
@@ -81,7 +81,8 @@ def by_map(ours, theirs, mapping):
     for path, entry in full.items():
         for name in ours:
             if path in heads(name):
-                its = renamed(entry, name[len(PREFIX + path) :])
+                rest = name[len(PREFIX + path) :]
+                its = renamed(entry, lambda n, r=rest: PREFIX + n + r)
                 if all(source in theirs for source in sources(its)):
                     found[name] = its
     return found
@@ -115,20 +116,6 @@ def heads(name):
     )
     stop = stop if stop else len(parts)
     return ["".join(parts[: i + 1]) for i in range(0, stop, 2)]
-
-
-def renamed(entry, rest):
-    """An entry of paths, for one array: the output `rest` of each."""
-    if isinstance(entry, str):
-        return PREFIX + entry + rest
-    return {
-        key: [renamed(e, rest) for e in value]
-        if key in ("concat", "add")
-        else renamed(value, rest)
-        if key == "from"
-        else value
-        for key, value in entry.items()
-    }
 
 
 def same_names(ours, theirs, given):

@@ -24,6 +24,20 @@ ONE_OF = ("from", "concat", "add")
 STEPS = ("split", "slice", "flip", "transpose", "reshape")
 
 
+def renamed(entry, name):
+    """The entry with name(n) for every name n of PyTorch's in it."""
+    if isinstance(entry, str):
+        return name(entry)
+    return {
+        key: [renamed(e, name) for e in value]
+        if key in ("concat", "add")
+        else renamed(value, name)
+        if key == "from"
+        else value
+        for key, value in entry.items()
+    }
+
+
 def sources(entry):
     """PyTorch's names in an entry, each once, in order.
 

@@ -12,6 +12,8 @@ with flax 0.12.8, keras 3.15.1, mxnet 1.9.1 (test_layouts.py).
 NumPy only, and Python 3.8 on.
 """
 
+from .entries import renamed
+
 TURNED = [1, 0]  # (out, in) to (in, out)
 
 
@@ -40,7 +42,7 @@ def layout(layer, framework, torch="", port="", **sizes):
         raise TypeError(f"layout: {layer} has no sizes, got {sizes}")
     torch, port = (f"{path}." if path else "" for path in (torch, port))
     return {
-        named(name, port): prefixed(entry, torch)
+        named(name, port): renamed(entry, lambda n: torch + n)
         for name, entry in found.items()
     }
 
@@ -51,19 +53,6 @@ def named(name, port):
     return (
         f"{collection}.{port}{rest}" if collection else f"{port}{name}"
     )
-
-
-def prefixed(entry, torch):
-    if isinstance(entry, str):
-        return torch + entry
-    return {
-        key: [prefixed(e, torch) for e in value]
-        if key in ("concat", "add")
-        else prefixed(value, torch)
-        if key == "from"
-        else value
-        for key, value in entry.items()
-    }
 
 
 def turned(weight):

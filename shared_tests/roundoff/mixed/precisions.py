@@ -22,20 +22,12 @@ import numpy as np
 import torch
 
 from ..budget import STEP, RoundingNoise
+from ..products import FACTORS
 from ..verdict import UNIT_ROUNDOFF
 from .autocast import Mixed, Scaled
 
 aten = torch.ops.aten
 TF32 = 2.0**-11
-# which arguments are multiplied
-PRODUCTS = {
-    aten.mm: (0, 1),
-    aten.bmm: (0, 1),
-    aten.addmm: (1, 2),
-    aten.baddbmm: (1, 2),
-    aten.convolution: (0, 1),
-    aten.convolution_backward: (0, 1, 2),
-}
 
 
 class Precision(NamedTuple):
@@ -129,7 +121,7 @@ class TF32Operands(Scaled):
         return super().__torch_dispatch__(func, types, args, kwargs)
 
     def operands(self, op, args):
-        chosen = PRODUCTS.get(op, ())
+        chosen = FACTORS.get(op, ())
         if op is aten.convolution_backward and args[-1][2]:
             chosen = ()  # the bias goes apart: it comes back without
         return tuple(

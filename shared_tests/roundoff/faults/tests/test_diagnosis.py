@@ -16,6 +16,7 @@ from shared_tests.roundoff import budget
 from shared_tests.roundoff.faults import changes, formulas
 from shared_tests.roundoff.faults.changes import Altered, Cut, operands
 from shared_tests.roundoff.faults.diagnosis import Context, diagnose
+from shared_tests.roundoff.products import FACTORS
 
 ENVIRONMENTS = ("pytorch",)
 
@@ -138,7 +139,7 @@ def bfloat16_weight(module):
 
 def added_in_bfloat16(func, args, kwargs):
     """Every partial sum of a product is rounded."""
-    where = changes.FACTORS.get(func.overloadpacket)
+    where = FACTORS.get(func.overloadpacket)
     if where is None:
         return None
 
