@@ -4,7 +4,8 @@ keras-hub reads a model that transformers has saved, with a converter of
 its own; these are the families for which it has one. A saved model here
 is a folder of the small model with random weights. Keras 3 runs on JAX.
 A backbone returns one or two arrays; each is held against the PyTorch
-output of its shape that is nearest to it, which the table names.
+output of its shape that is nearest to it, which the table names. One
+that is off runs once more with its repair (hub_repairs.py).
 """
 
 import tempfile
@@ -18,6 +19,7 @@ from shared_tests.ports.families import (
     PADDED_BY_1,
     Family,
 )
+from shared_tests.ports.hub_repairs import REPAIRS, Repair
 
 WIDE_HEADS = dict(**GROUPED, head_dim=8)
 PADDED_BY_0 = dict(**GROUPED, pad_token_id=0)
@@ -33,6 +35,13 @@ def decoder(name, options, model="ForCausalLM"):
     return Family(
         f"{name}Config", options, f"{name}{model}", "", inputs.text
     )
+
+
+def padded(rng, batch=2):
+    """Text whose padding shows as id 1: keras-hub's ESM takes no mask."""
+    found = inputs.text(rng, batch)
+    found["input_ids"][found["attention_mask"] == 0] = 1
+    return found
 
 
 # name: (what transformers saves, keras-hub's backbone)
@@ -79,7 +88,7 @@ BACKBONES = {
             ),
             "EsmForMaskedLM",
             "",
-            inputs.text,
+            padded,
         ),
         "ESM2",
     ),
@@ -148,16 +157,24 @@ def nearest(value, wanted, sigma):
     return name, found[name]
 
 
-def rows_of(name, factor):
+def rows_of(name, factor, repair=None):
+    import torch
+
     from shared_tests.ports import hugging
 
-    model, arrays = hugging.build_family(
-        BACKBONES[name][0], SEED, factor
-    )
+    port_name = "keras-hub, repaired" if repair else "keras-hub"
+    repair = repair or Repair({})
+    family, _ = BACKBONES[name]
+    family = family._replace(options=family.options | repair.options)
+    model, arrays = hugging.build_family(family, SEED, factor)
+    if repair.weights:
+        with torch.no_grad():
+            repair.weights(model)
     # without its head: a backbone's last state is what the head gets
     wanted, sigma = pairs.reference(model.base_model, arrays, SEED)
-    port = backbone(name, model)
-    values = port(given(port, arrays))
+    with repair.port():
+        port = backbone(name, model)
+        values = port(given(port, arrays))
     if not hasattr(values, "items"):
         values = {"output": values}
     found, missing = {}, []
@@ -167,9 +184,14 @@ def rows_of(name, factor):
             found[f"{key} = {near[0]}"] = near[1]
         else:  # an output that this model of transformers does not have
             missing.append(key)
-    row = dict(port="keras-hub", seed=SEED, factor=factor)
+    row = dict(port=port_name, seed=SEED, factor=factor)
     return row | dict(arrays=found, missing=missing)
 
 
 def run(name):
-    return [rows_of(name, factor) for factor in pairs.FACTORS]
+    repairs = [None] + [REPAIRS[n] for n in REPAIRS if n == name]
+    return [
+        rows_of(name, factor, repair)
+        for repair in repairs
+        for factor in pairs.FACTORS
+    ]
