@@ -18,9 +18,10 @@ from .errors import CheckError
 from .explain import explain
 from .foreign import child
 from .foreign.asking import framework_by_name
+from .layerwise.single_step import single_step
 from .maps.suggest import suggest
 from .reference import Reference, guarded
-from .report import show
+from .report import Report, show
 
 
 def check_files(layer, port, seed=SEED, **options):
@@ -50,6 +51,11 @@ def parse(arguments):
         *("--layers",),
         **dict(nargs="?", const=True, metavar="FILE"),
         help="outputs of submodules too; JSON: {torch path: port's name}",
+    )
+    add(
+        "--single-step",
+        action="store_true",
+        help="each submodule alone, on PyTorch's inputs; forward only",
     )
     add("--weights", metavar="FILE", help="JSON: the port's names")
     add(
@@ -81,21 +87,44 @@ def read_json(path):
         raise CheckError(f"{path}: {error}") from error
 
 
+def check_steps(layer, port, seed=SEED, **options):
+    """The Report on each submodule of a port in a file, judged alone."""
+    module, inputs = layer_file.read(pathlib.Path(layer), seed)
+    lines, *left = single_step(
+        module, str(port), inputs, seed=seed, **options
+    )
+    notes = [
+        f"not compared: {path} of {side}"
+        for side, paths in zip(
+            ("PyTorch", "the port"), left, strict=True
+        )
+        for path in paths
+    ]
+    return Report(
+        lines, notes, options["precision"], options["runs"], seed
+    )
+
+
 def judge(args):
     """Prints the report. Returns: the exit status"""
     layers = args.layers
-    report = check_files(
-        args.layer,
-        args.port,
-        args.seed,
+    options = dict(
         weights=read_json(args.weights) if args.weights else None,
-        gradients=not args.forward_only,
         layers=read_json(layers) if isinstance(layers, str) else layers,
         precision=args.precision,
         runs=args.runs,
         framework=args.framework,
         python=args.python,
     )
+    if args.single_step:
+        options["layers"] = (
+            None if layers is True else options["layers"]
+        )
+        make = check_steps
+    else:
+        options["gradients"] = not args.forward_only
+        make = check_files
+    report = make(args.layer, args.port, args.seed, **options)
     show(report)
     if args.json:
         text = json.dumps(report.to_json(), indent=1, allow_nan=False)

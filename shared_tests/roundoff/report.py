@@ -266,7 +266,8 @@ def show(report, file=None):
         style = "" if word == "rounding" else "[bold red]"
         style = "[bold yellow]" if word == "undecided" else style
         table.add_row(*cells, style + word)
-    console.print(table)
+    if table.row_count or not has_layers(report):
+        console.print(table)
     for text in report.details():
         console.print(
             text, markup=False, highlight=False, soft_wrap=True
@@ -275,6 +276,8 @@ def show(report, file=None):
 
 def plain(report):
     table = [HEADS, *rows(report)]
+    if len(table) == 1 and has_layers(report):  # layers only
+        table = []
     widths = [max(map(len, column)) for column in zip(*table)]
     lines = [
         "  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip()

@@ -66,6 +66,21 @@ def run_port(port, request, framework, python):
     return guarded("port", run)
 
 
+def run_steps(port, request, feeds, framework, python):
+    """[{"layer.<path>": ndarray}] of a port that is an object: outputs of
+    its parts, one forward pass for each feed (calls.py)."""
+    request = {**request, "feeds": feeds}
+    if is_path(port):
+        name = os.path.basename(port)
+        framework = framework or framework_by_name(name)
+        request["framework"] = framework
+        return child.ask(port, request, python)["steps"]
+    return guarded(
+        "port",
+        lambda: port_side.steps(lambda: port, framework, request),
+    )
+
+
 def framework_by_name(name):
     """jax of jax_port.py; None of other names."""
     head = name.partition("_")[0]

@@ -47,7 +47,8 @@ def is_kind(port, *heads):
 def adopt(port, training, layers=False):
     """A Port of an object, or None where it is no object of these.
 
-    layers: whether outputs of its parts are results too (calls.py)
+    layers: whether outputs of its parts are results too (calls.py), or
+        what they get in place of what they are called with
 
     Raises: ValueError for a Keras layer that is not built
     """
@@ -71,7 +72,8 @@ def watched(model, layers, function, args, kwargs):
     """(what the function returns, {path: tensor} of the model's parts)."""
     if not layers:
         return function(*args, **kwargs), None
-    with record(model) as found:
+    feed = layers if isinstance(layers, dict) else None
+    with record(model, feed=feed) as found:
         return function(*args, **kwargs), found
 
 

@@ -131,6 +131,30 @@ def adopt(port, framework, training, layers=False):
     return adopted
 
 
+def steps(make, framework, request):
+    """[{"layer.<path>": ndarray}]: one forward pass of the object that
+    make() gives for each of request["feeds"]."""
+    found = []
+    for feed in request["feeds"]:
+        port = adopt(make(), framework, request["training"], feed)
+        if port.holds is None:
+            raise ValueError(
+                "single step expected an object that has parts, or"
+                " {name: function}, got a function"
+            )
+        results = run(port, request)["results"]
+        found.append(
+            {n: a for n, a in results.items() if n.startswith("layer.")}
+        )
+    return found
+
+
+def steps_of_file(path, framework, request):
+    file = load_file(path, "make", "forward")
+    make = getattr(file, "make", lambda: file.forward)
+    return {"steps": steps(make, framework, request)}
+
+
 def where(error, path):
     """The line of the port's file that an error comes from, in words."""
     line = None
@@ -160,6 +184,8 @@ def answer(request):
     path, framework = request["path"], request["framework"]
     try:
         prepare(framework, request["precision"])
+        if "feeds" in request:
+            return steps_of_file(path, framework, request)
         port, backward = of_file(
             path, framework, request["training"], request.get("layers")
         )

@@ -10,6 +10,7 @@ A request, a dict, has
     cotangents  {path of an output: ndarray}; None: forward only
     training    whether the layers are in training mode
     layers      whether outputs of the parts of an object are results
+    feeds       if it is there: a list of what parts get (calls.py)
     precision   float32 or float64; bfloat16 or float16: floats are sent
                 as float32 and cast to it
 

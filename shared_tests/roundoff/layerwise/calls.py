@@ -1,6 +1,7 @@
 """What the parts of a model are called with and return, in any framework.
 
     with record(model) as found: model(x)      found is {name: tensor}
+    with record(model, feed=feed) as found: model(x)
 
 A part has a path: attributes and numbers in lists, with dots between
 them, as in PyTorch; `@` and the argument, by number or by name, is what
@@ -8,6 +9,9 @@ it was called with, and `#2` its second call. So `encoder.0.q`,
 `encoder.0.q@0`, `encoder.0.q#2`; a part that returns a nest has
 `encoder.lstm.1.0`. Outputs are in the order in which the calls end, so
 that a part is before the whole that it belongs to.
+
+feed, {"encoder.0.q@0": ndarray}, says what a part gets in place of what
+it was called with.
 
 Models: nn.Module, nnx.Module, a Linen module, a Keras layer (2 or 3, run
 eagerly), a Gluon block (not hybridized). NumPy only, and Python 3.8 on;
@@ -19,14 +23,16 @@ import functools
 import sys
 import weakref
 
+import numpy as np
+
 from .. import nest
 
 
 class Calls:
     """Notes calls in `found`; keep(tensor) is what is kept of one."""
 
-    def __init__(self, keep, prefix):
-        self.keep, self.prefix = keep, prefix
+    def __init__(self, keep, prefix, feed):
+        self.keep, self.prefix, self.feed = keep, prefix, feed or {}
         self.found, self.counts = {}, {}
         self.state = tracing()
 
@@ -36,15 +42,31 @@ class Calls:
         return tracing() != self.state
 
     def begin(self, path, args, kwargs):
-        """Notes what a part is called with. Returns: the call's name"""
+        """Notes what a part is called with.
+
+        Returns: the call's name, and its arguments, fed
+        """
         count = self.counts[path] = self.counts.get(path, 0) + 1
-        name = self.prefix + path + (f"#{count}" if count > 1 else "")
+        call = path + (f"#{count}" if count > 1 else "")
         given = {str(i): value for i, value in enumerate(args)}
         given.update(kwargs)
+        if any(place.startswith(f"{call}@") for place in self.feed):
+            given = {
+                key: nest.map_leaves(self.fed, value, f"{call}@{key}")
+                for key, value in given.items()
+            }
+            args = tuple(given[str(i)] for i in range(len(args)))
+            kwargs = {key: given[key] for key in kwargs}
+        name = self.prefix + call
         self.note(
             {f"{name}@{key}": value for key, value in given.items()}
         )
-        return name
+        return name, args, kwargs
+
+    def fed(self, place, leaf):
+        if place not in self.feed:
+            return leaf
+        return tensor_like(self.feed[place], leaf)
 
     def end(self, name, output):
         self.note({name: output})
@@ -69,7 +91,29 @@ def tracing():
     return core.get_opaque_trace_state(convention="flax")
 
 
-def record(model, prefix=""):
+def tensor_like(array, leaf):
+    """array as a tensor of the leaf's framework and dtype."""
+    root = type(leaf).__module__.partition(".")[0]
+    if root == "torch":
+        import torch
+
+        return torch.tensor(array, dtype=leaf.dtype, device=leaf.device)
+    if root == "tensorflow":
+        import tensorflow as tf
+
+        return tf.cast(tf.constant(array), leaf.dtype)
+    if root == "mxnet":
+        import mxnet
+
+        return mxnet.np.array(array, dtype=leaf.dtype)
+    if root in ("jax", "jaxlib"):
+        import jax.numpy as jnp
+
+        return jnp.asarray(array, leaf.dtype)
+    return np.asarray(array, leaf.dtype)
+
+
+def record(model, prefix="", feed=None):
     """A context manager that gives {name: tensor}, with the prefix.
 
     Raises: ValueError for a model of no known framework
@@ -80,7 +124,7 @@ def record(model, prefix=""):
             "layers expected an nn.Module, an nnx.Module, a Linen module,"
             f" a Keras layer or a Gluon block, got {type(model).__name__}"
         )
-    return RECORDS[kind](model, prefix)
+    return RECORDS[kind](model, prefix, feed)
 
 
 def kind_of(model):
@@ -109,13 +153,15 @@ def parts_of(model, children, path=""):
 
 
 @contextlib.contextmanager
-def by_hooks(model, prefix):
+def by_hooks(model, prefix, feed=None):
     """PyTorch: the tensors are copies, since a layer may work in place."""
-    calls = Calls(lambda tensor: tensor.detach().clone(), prefix)
+    calls = Calls(lambda tensor: tensor.detach().clone(), prefix, feed)
     hooks, running = [], []
 
     def before(path, part, args, kwargs):
-        running.append(calls.begin(path, args, kwargs))
+        name, *given = calls.begin(path, args, kwargs)
+        running.append(name)
+        return tuple(given) if feed else None
 
     def after(part, args, kwargs, output):
         calls.end(running.pop(), output)
@@ -135,9 +181,9 @@ def by_hooks(model, prefix):
 
 
 @contextlib.contextmanager
-def by_classes(parts, prefix):
+def by_classes(parts, prefix, feed):
     """Python looks `__call__` up in the class: there it is wrapped."""
-    calls = Calls(lambda tensor: tensor, prefix)
+    calls = Calls(lambda tensor: tensor, prefix, feed)
     paths = {id(part): path for path, part in parts.items()}
     running = []
 
@@ -148,7 +194,8 @@ def by_classes(parts, prefix):
             known = id(self) in paths and id(self) not in running
             if not known or calls.outside():
                 return function(self, *args, **kwargs)
-            name = calls.begin(paths[id(self)], args, kwargs)
+            path = paths[id(self)]
+            name, args, kwargs = calls.begin(path, args, kwargs)
             running.append(id(self))
             try:
                 output = function(self, *args, **kwargs)
@@ -174,7 +221,7 @@ def by_classes(parts, prefix):
             cls.__call__ = function
 
 
-def of_nnx(model, prefix):
+def of_nnx(model, prefix, feed):
     from flax import nnx
 
     parts = {
@@ -182,22 +229,22 @@ def of_nnx(model, prefix):
         for path, part in nnx.iter_modules(model)
         if path
     }
-    return by_classes(parts, prefix)
+    return by_classes(parts, prefix, feed)
 
 
 @contextlib.contextmanager
-def of_linen(model, prefix):
+def of_linen(model, prefix, feed):
     """A Linen module has its parts only while it runs."""
     import flax.linen as nn
 
-    calls = Calls(lambda tensor: tensor, prefix)
+    calls = Calls(lambda tensor: tensor, prefix, feed)
 
     def intercept(function, args, kwargs, context):
         path = ".".join(context.module.path)
         other = not path or context.method_name != "__call__"
         if other or calls.outside():
             return function(*args, **kwargs)
-        name = calls.begin(path, args, kwargs)
+        name, args, kwargs = calls.begin(path, args, kwargs)
         output = function(*args, **kwargs)
         calls.end(name, output)
         return output
@@ -206,8 +253,8 @@ def of_linen(model, prefix):
         yield calls.found
 
 
-def of_keras(model, prefix):
-    return by_classes(parts_of(model, keras_children), prefix)
+def of_keras(model, prefix, feed):
+    return by_classes(parts_of(model, keras_children), prefix, feed)
 
 
 def keras_children(layer):
@@ -228,8 +275,8 @@ def keras_children(layer):
     ]
 
 
-def of_gluon(model, prefix):
-    return by_classes(parts_of(model, gluon_children), prefix)
+def of_gluon(model, prefix, feed):
+    return by_classes(parts_of(model, gluon_children), prefix, feed)
 
 
 def gluon_children(block):

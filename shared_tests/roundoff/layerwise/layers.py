@@ -46,28 +46,36 @@ def align(ours, theirs, mapping=None):
     turned if only that gives it the shape.
     Raises: ValueError for a mapping of paths that are not there
     """
-    given = by_map(ours, theirs, mapping or {})
-    by_name = same_names(ours, theirs, given)
+    pairs = paired(ours, theirs, mapping)
     arrays, turned, used = {}, [], set()
-    for name, want in ours.items():
-        entry = given.get(name, by_name.get(name))
-        if entry is None:
-            continue
+    for name, entry in pairs.items():
         used |= set(sources(entry))
         array = total(entry, theirs)
-        shape = tuple(want.shape)
-        if array.shape != shape and array.ndim > 2:
-            first = np.moveaxis(array, -1, 1)
-            if first.shape == shape:
-                array = first
-                turned.append(name)
-        arrays[name] = array
+        arrays[name], last = channels_second(array, ours[name].shape)
+        turned += [name] if last else []
     return Aligned(
         arrays,
         [name for name in ours if name not in arrays],
         [name for name in theirs if name not in used],
         turned,
     )
+
+
+def paired(ours, theirs, mapping=None):
+    """{PyTorch's name: entry of the port's names}, in PyTorch's order."""
+    given = by_map(ours, theirs, mapping or {})
+    found = same_names(ours, theirs, given) | given
+    return {name: found[name] for name in ours if name in found}
+
+
+def channels_second(array, shape):
+    """(array in this shape, whether its channels were last)."""
+    shape = tuple(shape)
+    if array.shape != shape and array.ndim > 2:
+        first = np.moveaxis(array, -1, 1)
+        if first.shape == shape:
+            return first, True
+    return array, False
 
 
 def by_map(ours, theirs, mapping):

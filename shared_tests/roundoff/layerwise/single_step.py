@@ -7,29 +7,19 @@ both sides, and the budget is that of this submodule on this input. A
 layer that is wrong is wrong alone, and those after it are right.
 """
 
-import copy
 import math
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from .. import budget, nest
-from ..reference import Reference, in_double, wide
+from ..foreign.asking import make_request
+from ..reference import Reference, guarded, in_double, wide
 from ..report import Line, compare, missing
+from .feeding import Call, as_given, of_object, without
 from .layers import PREFIX, expanded, words_of
 
 SEED = 20260101
-NO_FORWARD = torch.nn.Module.forward  # of a list of modules
-
-
-class Call(NamedTuple):
-    """One call of a submodule, and its inputs in float64."""
-
-    name: str  # its path, with #2 for the second call
-    path: str
-    args: list
-    kwargs: dict
 
 
 def single_step(
@@ -38,38 +28,41 @@ def single_step(
     inputs,
     *,
     layers=None,
+    weights=None,
     precision="float32",
     runs=budget.RUNS,
     seed=SEED,
+    framework=None,
+    python=None,
 ):
     """(lines, PyTorch's layers left over, the port's), in the order in
     which the calls end.
 
-    module, inputs: as for check(); forward only
-    port: an nn.Module, or {name: function of a layer's arguments as
-        NumPy arrays, which returns a nest of arrays}
+    module, inputs, weights, framework, python: as for check(); forward
+        only
+    port: as for check(), if it is an object that has parts; or {name:
+        function of a layer's arguments as NumPy arrays, which returns a
+        nest of arrays}
     layers: {PyTorch's path: the port's}, patterns too; what it does not
         say goes by name
     Raises: CheckError, TypeError, ValueError
     """
-    reference = Reference(module, inputs, precision)
-    reference.first_run()
+    reference = Reference(module, inputs, precision, layers=True)
+    first = guarded("module", reference.first_run)
     calls = recorded(reference)
-    parts = parts_of_port(port, reference.module.training)
-    pairs = paired([call.path for call in calls], parts, layers or {})
+    if isinstance(port, dict):
+        results, *left = of_functions(port, calls, layers or {})
+    else:
+        request = make_request(reference, None, weights)
+        asked = (request, framework, python)
+        ours = {n: a for n, a in first.items() if n.startswith(PREFIX)}
+        results, *left = of_object(port, ours, calls, layers, asked)
     lines = []
     for call in calls:
-        if call.path in pairs:
-            part = parts[pairs[call.path]]
-            made = (reference, call, part, precision, runs, seed)
-            lines += judge_call(*made)
-    return (
-        lines,
-        list(
-            dict.fromkeys(c.path for c in calls if c.path not in pairs)
-        ),
-        [name for name in parts if name not in pairs.values()],
-    )
+        if call.name in results:
+            made = (reference, call, results[call.name])
+            lines += judge_call(*made, precision, runs, seed)
+    return lines, *left
 
 
 def recorded(reference):
@@ -126,61 +119,35 @@ def rounded(leaf, precision):
     return torch.where(leaf.isinf(), leaf, inside).to(dtype).double()
 
 
-def parts_of_port(port, training):
-    """{name: function of arguments in float64 tensors, to a nest}."""
-    if isinstance(port, torch.nn.Module):
-        port = copy.deepcopy(port).train(training)
-        start = copy.deepcopy(port.state_dict())
-        return {
-            path: in_float32(part, lambda: port.load_state_dict(start))
-            for path, part in port.named_modules()
-            if path and type(part).forward is not NO_FORWARD
-        }
-    if isinstance(port, dict) and all(map(callable, port.values())):
-        return {name: in_numpy(part) for name, part in port.items()}
-    raise TypeError(
-        "single step: the port expected an nn.Module or {name: function},"
-        f" got {type(port).__name__}"
-    )
-
-
-def in_float32(part, restore):
-    """A part of an nn.Module; restore() puts its buffers back."""
-
-    def narrow(_, leaf):
-        return leaf.float() if is_double(leaf) else copied(_, leaf)
-
-    def call(args, kwargs):
-        args, kwargs = (
-            nest.map_leaves(narrow, x) for x in (args, kwargs)
+def of_functions(port, calls, layers):
+    """As of_object, of {name: function}."""
+    if not all(map(callable, port.values())):
+        raise TypeError(
+            "single step: {name: function} expected functions"
         )
-        restore()
-        with torch.no_grad():
-            return part(*args, **kwargs)
-
-    return call
-
-
-def in_numpy(part):
-    def narrow(_, leaf):
-        if is_double(leaf):
-            return leaf.float().numpy()
-        return np.array(leaf) if torch.is_tensor(leaf) else leaf
-
-    def call(args, kwargs):
-        args, kwargs = (
-            nest.map_leaves(narrow, x) for x in (args, kwargs)
-        )
-        return part(*args, **kwargs)
-
-    return call
+    pairs = same_paths([call.path for call in calls], port, layers)
+    results = {}
+    for call in calls:
+        if call.path in pairs:
+            function = port[pairs[call.path]]
+            try:
+                args, kwargs = (
+                    nest.map_leaves(lambda _, x: as_given(x), given)
+                    for given in (call.args, call.kwargs)
+                )
+                values = tensors(call.name, function(*args, **kwargs))
+                results[call.name] = in_values(values)
+            except Exception as error:  # of somebody's layer
+                results[call.name] = error
+    left = [name for name in port if name not in pairs.values()]
+    return results, without(calls, results), left
 
 
-def is_double(leaf):
-    return torch.is_tensor(leaf) and leaf.is_floating_point()
+def in_values(values):
+    return lambda name, _: values.get(name)
 
 
-def paired(paths, parts, layers):
+def same_paths(paths, parts, layers):
     """{PyTorch's path: name of the port's part}."""
     pairs = expanded(layers, paths, parts)
     theirs = {}
@@ -194,8 +161,15 @@ def paired(paths, parts, layers):
     return pairs
 
 
-def judge_call(reference, call, part, precision, runs, seed):
-    """The lines of the outputs of one call."""
+def judge_call(reference, call, found, precision, runs, seed):
+    """The lines of the outputs of one call.
+
+    found: the port's array of a name and shape, or None; or an error
+    """
+    if isinstance(found, Exception):
+        text = f"{type(found).__name__}: {found}"
+        name = PREFIX + call.name
+        return [Line(name, math.inf, math.nan, "bug", [text])]
     module = reference.module.get_submodule(call.path)
 
     def compute():
@@ -210,22 +184,18 @@ def judge_call(reference, call, part, precision, runs, seed):
             n: wide(t) for n, t in tensors(call.name, output).items()
         }
 
-    try:
-        values = tensors(call.name, part(call.args, call.kwargs))
-    except Exception as error:  # of somebody's layer
-        text = f"{type(error).__name__}: {error}"
-        name = PREFIX + call.name
-        return [Line(name, math.inf, math.nan, "bug", [text])]
     references, sigmas = budget.estimate(compute, seed, runs)
     reference.restore()
-    return [
-        compare(
-            name, as_array(values[name]), want, sigmas[name], precision
+    lines = []
+    for name, want in references.items():
+        value = found(name, want.shape)
+        made = np.asarray(value), want, sigmas[name], precision
+        lines.append(
+            missing(name, "the port")
+            if value is None
+            else compare(name, *made)
         )
-        if name in values
-        else missing(name, "the port")
-        for name, want in references.items()
-    ]
+    return lines
 
 
 def copied(_, leaf):
@@ -239,9 +209,3 @@ def tensors(name, output):
         for path, leaf in nest.flatten({PREFIX + name: output}).items()
         if hasattr(leaf, "dtype") and hasattr(leaf, "shape")
     }
-
-
-def as_array(value):
-    if torch.is_tensor(value):
-        return value.detach().cpu().numpy()
-    return np.asarray(value)

@@ -253,3 +253,34 @@ def test_other_models_are_not_recorded(made, request):
 def test_what_is_no_model_is_refused():
     with pytest.raises(ValueError, match=r"layers expected .* got int"):
         record(3)
+
+
+def test_a_part_gets_what_it_is_fed(made):
+    model, x, call = made
+    with record(model) as before:
+        call(x)
+    places = {
+        name.replace("blocks_", "blocks.").replace(
+            "pair@1", "pair@scale"
+        ): name
+        for name in before
+    }
+    second, scale = places["blocks.1@0"], places["pair@scale"]
+    ones, twos = (np.full((2, 3), n, np.float32) for n in (1, 2))
+    with record(model, feed={second: ones, scale: twos}) as found:
+        call(x)
+    found, before = (
+        {n: array(a) for n, a in some.items()}
+        for some in (found, before)
+    )
+    assert list(found) == list(before)
+    assert np.array_equal(found[second], ones)
+    assert np.array_equal(found[scale], twos)
+    assert np.array_equal(found[places["pair.1.half"]], twos / 2)
+    # the one before it is as it was, the one that was fed is not
+    for part, same in (("blocks.0", True), ("blocks.1", False)):
+        name = places[part]
+        assert np.array_equal(found[name], before[name]) == same
+    # and what it returns goes on
+    name = places["pair@0"]
+    assert np.array_equal(found[name], found[places["blocks.1"]])

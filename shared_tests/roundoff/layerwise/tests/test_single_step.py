@@ -5,6 +5,8 @@ import pytest
 import torch
 from torch import nn
 
+from shared_tests.roundoff.errors import CheckError
+from shared_tests.roundoff.layerwise.layers import first_wrong
 from shared_tests.roundoff.layerwise.single_step import (
     rounded,
     single_step,
@@ -108,5 +110,42 @@ def test_the_least_float64_of_a_mask_stays_a_number():
 
 
 def test_a_port_of_another_kind_is_refused(module):
-    with pytest.raises(TypeError, match=r"nn.Module or .* got int"):
+    with pytest.raises(CheckError, match=r"expected .* got int"):
         judge(module, 3)
+    with pytest.raises(TypeError, match="expected functions"):
+        judge(module, {"fc": 3})
+    with pytest.raises(CheckError, match="object that has parts"):
+        judge(module, lambda params, x, scale: x)
+
+
+class Scaled(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.first, self.last = nn.Linear(5, 5), nn.Linear(5, 5)
+        self.factor = factor
+
+    def forward(self, x):
+        return self.last(self.first(x) * self.factor)
+
+
+def scaled(*factors):
+    torch.manual_seed(1)
+    return nn.Sequential(*map(Scaled, factors))
+
+
+def test_a_module_is_right_only_if_the_code_between_its_layers_is():
+    inputs = torch.randn(3, 5)
+    lines, *left = single_step(
+        scaled(0.5, 0.5), scaled(0.5, 0.75), inputs, runs=8
+    )
+    assert left == [[], []]
+    found = words(lines)
+    assert list(found) == [
+        f"layer.{n}{part}"
+        for n in "01"
+        for part in (".first", ".last", "")
+    ]
+    assert [n for n, word in found.items() if word == "bug"] == [
+        "layer.1"
+    ]
+    assert first_wrong(lines) == "1"
