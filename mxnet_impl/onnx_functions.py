@@ -89,10 +89,8 @@ def standardized_conv2d(
 
 
 def attention(g, q, k, v, attn_mask=None, causal=False, scale=None):
-    heads, groups = g.shapes[q][1], g.shapes[k][1]
-    scale = 1 / math.sqrt(g.shapes[q][3]) if scale is None else scale
-    every = q, k, v, attn_mask, causal, float(scale), heads, groups
-    return attend(g, *every)
+    sizes = g.shapes[q][1], g.shapes[k][1], g.shapes[q][3]
+    return attend(g, q, k, v, attn_mask, causal, scale, *sizes)
 
 
 def attention_tiled(
@@ -101,7 +99,11 @@ def attention_tiled(
     return attention(g, q, k, v, attn_mask, causal, scale)
 
 
-def attend(g, q, k, v, attn_mask, causal, scale, heads, groups):
+def attend(g, q, k, v, attn_mask, causal, scale, heads, groups, width):
+    """The scale has an entry for each channel: onnxruntime 1.31.1 would
+    make one number a part of the product, in float32."""
+    scale = 1 / math.sqrt(width) if scale is None else float(scale)
+    scale = numpy.full(width, scale, g.wide)  # D
     shared = numpy.repeat(numpy.arange(groups), heads // groups)
     k = g.Gather(g.widen(k), shared, axis=1)  # B H M D
     v = g.Gather(g.widen(v), shared, axis=1)  # B H M E

@@ -9,7 +9,7 @@ Parameter, an array, a float in g's wide precision, a list of int64.
 g.widen(x), g.cast_like(y)  as in precision.py; wide is float32, or
     float64 where the inputs are: what is summed is of 16 bits nowhere
 g.shapes  {input: its example's shape}; dynamic axes may change size
-g.save(y, rank, path)  the file, once it is checked and whole
+g.model(y, dtype, rank)  the bytes of the file, checked
 
 Raises: onnx.checker.ValidationError for what is no graph
 Ref:    ONNX operators, opset 21
@@ -17,9 +17,6 @@ Ref:    ONNX operators, opset 21
 
 # region imports
 import functools
-import os
-import pathlib
-import tempfile
 
 import numpy
 import onnx
@@ -40,7 +37,6 @@ class Graph:
         """parameters: {Parameter: its name in the file}"""
         self.names, self.shapes = dict(parameters), {}
         self.inputs, self.nodes, self.constants = [], [], {}
-        self.wide_names = {}
         floats = []
         for name, x in inputs.items():
             axes = dynamic.get(name, {})
@@ -101,7 +97,7 @@ class Graph:
             return y
         return self.Cast(y, to=onnx_type(self.dtype))
 
-    def save(self, y, dtype, rank, path):
+    def model(self, y, dtype, rank):
         self.nodes.append(helper.make_node("Identity", [y], ["y"]))
         kind = onnx_type(dtype)
         out = helper.make_tensor_value_info("y", kind, [None] * rank)
@@ -113,20 +109,11 @@ class Graph:
             ir_version=IR_VERSION,
         )
         onnx.checker.check_model(model, full_check=True)
-        write(path, model.SerializeToString())
+        return model.SerializeToString()
 
 
 def is_parameter(given):
     return isinstance(given, gluon.Parameter)
-
-
-def write(path, data):
-    """The file appears under its name when it is whole."""
-    path = pathlib.Path(path)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = pathlib.Path(folder) / path.name
-        part.write_bytes(data)
-        os.replace(part, path)
 
 
 # endregion

@@ -11,7 +11,6 @@ Raises: NotImplementedError for a layer that is not of this folder
 """
 
 # region imports
-import math
 
 import numpy
 
@@ -65,9 +64,8 @@ def multi_head_attention(g, layer, x, attn_mask=None):
     x = g.Reshape(x, [0, 0, h + 2 * s, width])  # B N H+2G D
     x = g.Transpose(x, perm=[0, 2, 1, 3])  # B H+2G N D
     q, k, v = g.Split(x, [h, s, s], axis=1, outputs=3)
-    scale = 1 / math.sqrt(width)
-    every = q, k, v, attn_mask, layer.causal, scale, h, s
-    y = floats.attend(g, *every)  # B H N D
+    options = attn_mask, layer.causal, None, h, s, width
+    y = floats.attend(g, q, k, v, *options)  # B H N D
     y = g.Transpose(y, perm=[0, 2, 1, 3])  # B N H D
     y = g.Reshape(y, [0, 0, columns])  # B N C
     return y if layer.out is None else apply(g, layer.out, y)

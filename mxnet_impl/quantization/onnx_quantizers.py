@@ -74,9 +74,7 @@ def fake_quantize(
     return as_x(g, g.Mul(wide_whole(g, code), scale), wide)
 
 
-def lsq(
-    g, x, step, bits=4, signed=True, axis=None, num_elements=None
-):
+def lsq(g, x, step, bits=4, signed=True, axis=None, num_elements=None):
     return lsq_plus(g, x, step, None, bits, signed, axis)
 
 
