@@ -1,14 +1,15 @@
 """A graph of ONNX, built node by node as a formula is written.
 
-MXNet 1.9.1 has an exporter of its own, mx2onnx, which knows the older
-operators alone, not those of mx.np. So the formula of each page is
-written again with a Graph g: g.Mul(x, y) enters a node Mul and gives
-the name of its result. An argument is such a name or a number: a
-Parameter, an array, a float in g's wide precision, a list of int64.
+MXNet 1.9.1 has an exporter of its own, mx2onnx, but it does not load
+beside onnx 1.23.2, since it imports onnx.mapping, which is gone. So the
+formula of each page is written again with a Graph g: g.Mul(x, y) enters
+a node Mul and gives the name of its result. An argument is such a name
+or a number: a Parameter, an array, a float in the precision in which g
+computes, integers in int64.
 
-g.widen(x), g.cast_like(y)  as in precision.py; wide is float32, or
-    float64 where the inputs are: what is summed is of 16 bits nowhere
-g.shapes  {input: its example's shape}; dynamic axes may change size
+g.widen(x), g.cast_like(y)  as in precision.py: g.wide is float32, or
+    float64 where the inputs are, so that nothing is summed in 16 bits
+g.shapes  {input: the shape of its example}; dynamic axes may change
 g.model(y, dtype, rank)  the bytes of the file, checked
 
 Raises: onnx.checker.ValidationError for what is no graph

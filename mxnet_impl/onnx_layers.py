@@ -1,13 +1,13 @@
 """The layers, as nodes of ONNX: their parameters and a function.
 
 apply(g, layer, *inputs)  the nodes of a layer, those inside it too
-call(g, function, options, inputs)  those of a function
+call(g, function, arguments)  those of a function
 
 g is a Graph; a parameter has the name in the file that it has in a
 checkpoint. What prepare and convert put in the place of a Linear is
 applied there, as each layer inside is.
 
-Raises: NotImplementedError for a layer that is not of this folder
+Raises: NotImplementedError for what is not of this folder
 """
 
 # region imports
@@ -38,11 +38,15 @@ def apply(g, layer, *inputs):
     return LAYERS[name](g, layer, *inputs)
 
 
-def call(g, function, options, inputs):
+def call(g, function, arguments):
     name = function.__name__
     alone = dict(half_spectrum=half_spectrum, code_linear=code_linear)
     known = alone | vars(quantizers) | vars(floats)
-    return known[name](g, **inputs, **options)
+    if not function.__module__.startswith("mxnet_impl."):
+        want = "one of mxnet_impl"
+        text = f"to_onnx: function expected {want}, got {name}"
+        raise NotImplementedError(text)
+    return known[name](g, **arguments)
 
 
 def mlp(g, layer, x):

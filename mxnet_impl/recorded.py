@@ -14,7 +14,10 @@ Not while other threads use this package: np itself is changed.
 
 record(layer, inputs, parameters)  the graph of MXNet's JSON, and
     {name: array} of the parameters and constants in it
-Raises: NotImplementedError for a value that is still from nowhere
+for_any(layer, inputs, parameters, dynamic)  the same, recorded a second
+    time with twice the size of each dynamic axis: if that changes the
+    graph or a constant, the file would hold for one size alone
+Raises: NotImplementedError for that, and for what comes from nowhere
 """
 
 # region imports
@@ -135,6 +138,33 @@ def record(layer, inputs, parameters):
     graph["nodes"][graph["heads"][0][0]]["name"] = "y"
     numbers = arrays | constants
     return graph, {n: x for n, x in numbers.items() if n in used}
+
+
+def longer(inputs, dynamic, name):
+    """Copies, twice as long along the axes of that name."""
+    made = {}
+    for argument, x in inputs.items():
+        named = dynamic.get(argument, {})
+        for axis in (i for i in named if named[i] == name):
+            x = np.concatenate([x, x], axis=axis)
+        made[argument] = x.copy()
+    return made
+
+
+def for_any(layer, inputs, parameters, dynamic):
+    def recorded(name):
+        given = longer(inputs, dynamic, name)
+        graph, numbers = record(layer, given, parameters)
+        return graph, numbers, {n: x.shape for n, x in numbers.items()}
+
+    graph, numbers, shapes = recorded(None)
+    names = {n for named in dynamic.values() for n in named.values()}
+    for name in sorted(names):
+        other, _, other_shapes = recorded(name)
+        if (graph, shapes) != (other, other_shapes):
+            text = "what MXNet 1.9.1 records has the size of the axis"
+            raise NotImplementedError(f"to_symbol: {text} {name!r}")
+    return graph, numbers
 
 
 # endregion
