@@ -5,6 +5,7 @@ import warnings
 from jax_impl.attention import attention
 from jax_impl.attention_tiled import attention_tiled
 from jax_impl.bilinear import TensorReduction, bilinear
+from jax_impl.builtin_layers import from_builtin, to_builtin
 from jax_impl.centered import CenteredLayer, centered
 from jax_impl.conv import StandardizedConv2d, standardized_conv2d
 from jax_impl.half_spectrum import HalfSpectrum, half_spectrum
@@ -56,6 +57,7 @@ __all__ = [
     "code_linear",
     "convert",
     "fake_quantize",
+    "from_builtin",
     "half_spectrum",
     "linear",
     "linear_relu",
@@ -69,6 +71,7 @@ __all__ = [
     "scaled_relu",
     "set_mode",
     "standardized_conv2d",
+    "to_builtin",
     "weighted_sum",
 ]
 

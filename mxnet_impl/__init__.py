@@ -8,6 +8,7 @@ from mxnet_impl.at_home import every_layer
 from mxnet_impl.attention import attention
 from mxnet_impl.attention_tiled import attention_tiled
 from mxnet_impl.bilinear import TensorReduction, bilinear
+from mxnet_impl.builtin_layers import from_builtin, to_builtin
 from mxnet_impl.centered import CenteredLayer, centered
 from mxnet_impl.conv import StandardizedConv2d, standardized_conv2d
 from mxnet_impl.half_spectrum import HalfSpectrum, half_spectrum
@@ -62,6 +63,7 @@ __all__ = [
     "code_linear",
     "convert",
     "fake_quantize",
+    "from_builtin",
     "half_spectrum",
     "linear",
     "linear_relu",
@@ -75,6 +77,7 @@ __all__ = [
     "scaled_relu",
     "set_mode",
     "standardized_conv2d",
+    "to_builtin",
     "weighted_sum",
 ]
 

@@ -6,6 +6,7 @@ from pytorch_impl.at_home import every_layer
 from pytorch_impl.attention import attention
 from pytorch_impl.attention_tiled import attention_tiled
 from pytorch_impl.bilinear import TensorReduction, bilinear
+from pytorch_impl.builtin_layers import from_builtin, to_builtin
 from pytorch_impl.centered import CenteredLayer, centered
 from pytorch_impl.conv import StandardizedConv2d, standardized_conv2d
 from pytorch_impl.half_spectrum import HalfSpectrum, half_spectrum
@@ -60,6 +61,7 @@ __all__ = [
     "code_linear",
     "convert",
     "fake_quantize",
+    "from_builtin",
     "half_spectrum",
     "linear",
     "linear_relu",
@@ -73,6 +75,7 @@ __all__ = [
     "scaled_relu",
     "set_mode",
     "standardized_conv2d",
+    "to_builtin",
     "weighted_sum",
 ]
 

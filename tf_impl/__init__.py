@@ -9,6 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from tf_impl.attention import attention
 from tf_impl.attention_tiled import attention_tiled
 from tf_impl.bilinear import TensorReduction, bilinear
+from tf_impl.builtin_layers import from_builtin, to_builtin
 from tf_impl.centered import CenteredLayer, centered
 from tf_impl.conv import StandardizedConv2d, standardized_conv2d
 from tf_impl.half_spectrum import HalfSpectrum, half_spectrum
@@ -61,6 +62,7 @@ __all__ = [
     "code_linear",
     "convert",
     "fake_quantize",
+    "from_builtin",
     "half_spectrum",
     "linear",
     "linear_relu",
@@ -74,6 +76,7 @@ __all__ = [
     "scaled_relu",
     "set_mode",
     "standardized_conv2d",
+    "to_builtin",
     "weighted_sum",
 ]
 

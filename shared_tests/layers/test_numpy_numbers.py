@@ -86,8 +86,10 @@ ARRAYS = {
     "weighted_sum": dict(x=(4, 7), weight=(7,)),
     # they take a model
     "convert": None,
+    "from_builtin": None,
     "prepare": None,
     "set_mode": None,
+    "to_builtin": None,
 }
 OBSERVERS = (
     "MinMaxObserver",
