@@ -11,7 +11,7 @@ adam           m = 7/8 m + 1/8 g;  v = d v + (1 - d) g^2, d = 1 - 2^-10
 
 Axes:   N batch, K classes; y and target as loss_checks wants them
 Grads:  g is 0 for a p without a part in a batch: v and m still move p
-State:  two arrays like p that start as zeros; step t counts from 1
+State:  of training_state: train goes on from one, and keeps it whole
 Yields: train gives the loss of each batch, taken before its update
 Ref:    Polyak 1964, USSR Comp. Math. 4(5); Kingma, Ba 2015, alg. 1
 """
@@ -24,6 +24,7 @@ from flax import nnx
 from jax_impl.arguments import real
 from jax_impl.loss_checks import check_labels, check_numbers
 from jax_impl.precision import cast_like
+from jax_impl.training_state import record, resume
 
 DECAY, DECAY2, EPS = 7 / 8, 1 - 2**-10, 2**-27
 # endregion
@@ -76,7 +77,7 @@ def apply(rule, params, grads, states, correct, lr):
     return [new for new, _ in found], [state for _, state in found]
 
 
-def train(layer, loss, rule, batches, lr: float):
+def train(layer, loss, rule, batches, lr: float, state=None):
     lr = real("train: lr", lr)
 
     @nnx.jit
@@ -89,12 +90,11 @@ def train(layer, loss, rule, batches, lr: float):
         nnx.update(layer, jax.tree.unflatten(tree, new))
         return value, states
 
-    params = jax.tree.leaves(nnx.state(layer, nnx.Param))
-    zeros = [jnp.zeros_like(p) for p in params]
-    states = list(zip(zeros, zeros))
-    for step, (x, target) in enumerate(batches, start=1):
-        correct = bias_correction(step)
+    named, state, states = resume(layer, rule, lr, state)
+    for x, target in batches:
+        correct = bias_correction(state["step"] + 1)
         value, states = update(layer, states, x, target, correct)
+        record(state, lr, named, states)
         yield value
 
 

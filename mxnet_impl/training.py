@@ -11,7 +11,7 @@ adam           m = 7/8 m + 1/8 g;  v = d v + (1 - d) g^2, d = 1 - 2^-10
 
 Axes:   N batch, K classes; y and target as loss_checks wants them
 Grads:  g is 0 for a p without a part in a batch: v and m still move p
-State:  two arrays like p that start as zeros; step t counts from 1
+State:  of training_state: train goes on from one, and keeps it whole
 Yields: train gives the loss of each batch, taken before its update
 Ref:    Polyak 1964, USSR Comp. Math. 4(5); Kingma, Ba 2015, alg. 1
 """
@@ -22,6 +22,7 @@ from mxnet import autograd, np, npx
 from mxnet_impl.arguments import real
 from mxnet_impl.loss_checks import check_labels, check_numbers
 from mxnet_impl.precision import cast_like
+from mxnet_impl.training_state import record, resume
 
 DECAY, DECAY2, EPS = 7 / 8, 1 - 2**-10, 2**-27
 # endregion
@@ -71,16 +72,14 @@ def apply(rule, params, grads, states, correct, lr):
     return [new for new, _ in found], [state for _, state in found]
 
 
-def train(layer, loss, rule, batches, lr: float):
+def train(layer, loss, rule, batches, lr: float, state=None):
     lr = real("train: lr", lr)
-    own = layer.collect_params().values()
-    own = [p for p in own if p.grad_req != "null"]
+    named, state, states = resume(layer, rule, lr, state)
+    own = list(named.values())
     params = [p.data() for p in own]
-    zeros = [np.zeros_like(p) for p in params]
     zero = np.zeros(())
     zero.attach_grad()
-    states = list(zip(zeros, zeros))
-    for step, (x, target) in enumerate(batches, start=1):
+    for x, target in batches:
         with autograd.record():
             value = loss(layer(x), target)
             value = value + zero.astype(value.dtype)  # is in a graph
@@ -88,10 +87,11 @@ def train(layer, loss, rule, batches, lr: float):
             p.grad()[()] = 0
         value.backward()
         grads = [p.grad() for p in own]
-        correct = bias_correction(step)
+        correct = bias_correction(state["step"] + 1)
         new, states = apply(rule, params, grads, states, correct, lr)
         for p, new_p in zip(own, new):
             p.data()[()] = new_p
+        record(state, lr, named, states)
         yield value.detach()
 
 

@@ -11,7 +11,7 @@ adam           m = 7/8 m + 1/8 g;  v = d v + (1 - d) g^2, d = 1 - 2^-10
 
 Axes:   N batch, K classes; y and target as loss_checks wants them
 Grads:  g is 0 for a p without a part in a batch: v and m still move p
-State:  two arrays like p that start as zeros; step t counts from 1
+State:  of training_state: train goes on from one, and keeps it whole
 Yields: train gives the loss of each batch, taken before its update
 Ref:    Polyak 1964, USSR Comp. Math. 4(5); Kingma, Ba 2015, alg. 1
 """
@@ -22,6 +22,7 @@ import torch
 from pytorch_impl.arguments import real
 from pytorch_impl.loss_checks import check_labels, check_numbers
 from pytorch_impl.precision import cast_like
+from pytorch_impl.training_state import record, resume
 
 DECAY, DECAY2, EPS = 7 / 8, 1 - 2**-10, 2**-27
 # endregion
@@ -75,23 +76,24 @@ def apply(rule, params, grads, states, correct, lr):
     return [new for new, _ in found], [state for _, state in found]
 
 
-def train(layer, loss, rule, batches, lr: float):
+def train(layer, loss, rule, batches, lr: float, state=None):
     lr = real("train: lr", lr)
-    params = [p for p in layer.parameters() if p.requires_grad]
+    named, state, states = resume(layer, rule, lr, state)
+    params = list(named.values())
     zeros = [torch.zeros_like(p) for p in params]
-    states = list(zip(zeros, zeros))
-    for step, (x, target) in enumerate(batches, start=1):
+    for x, target in batches:
         value = loss(layer(x), target)
         grads = zeros
         if value.requires_grad:  # else no p has a part in it
             grads = torch.autograd.grad(
                 value, params, allow_unused=True, materialize_grads=True
             )
-        correct = bias_correction(step)
+        correct = bias_correction(state["step"] + 1)
         new, states = apply(rule, params, grads, states, correct, lr)
         with torch.no_grad():
             for p, new_p in zip(params, new):
                 p.copy_(new_p)
+        record(state, lr, named, states)
         yield value.detach()
 
 

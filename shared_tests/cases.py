@@ -382,6 +382,14 @@ CASES = [
             CLASSIFIER | dict(num_layers=1), (6, 7, 5), classes(6, 4),
             "cross_entropy", "adam", 1 / 256,
             "every page at once, 20 steps deep"),
+    trained("TransformerClassifier", "sgd",
+            CLASSIFIER | dict(num_layers=1, embed_dim=6), (6, 7, 5),
+            classes(6, 4), "cross_entropy", "sgd", 1 / 16,
+            "the same without what Adam remembers"),
+    trained("TransformerClassifier", "momentum",
+            CLASSIFIER | dict(num_layers=1, embed_dim=6), (6, 7, 5),
+            classes(6, 4), "cross_entropy", "momentum", 1 / 16,
+            "the same with a velocity alone"),
 ]
 
 ATTENTION = [

@@ -11,7 +11,7 @@ adam           m = 7/8 m + 1/8 g;  v = d v + (1 - d) g^2, d = 1 - 2^-10
 
 Axes:   N batch, K classes; y and target as loss_checks wants them
 Grads:  g is 0 for a p without a part in a batch: v and m still move p
-State:  two arrays like p that start as zeros; step t counts from 1
+State:  of training_state: train goes on from one, and keeps it whole
 Yields: train gives the loss of each batch, taken before its update
 Ref:    Polyak 1964, USSR Comp. Math. 4(5); Kingma, Ba 2015, alg. 1
 """
@@ -24,6 +24,7 @@ import tensorflow as tf
 from tf_impl.arguments import real
 from tf_impl.loss_checks import check_labels, check_numbers
 from tf_impl.precision import cast_like
+from tf_impl.training_state import record, resume
 
 DECAY, DECAY2, EPS = 7 / 8, 1 - 2**-10, 2**-27
 # endregion
@@ -79,11 +80,10 @@ def apply(rule, params, grads, states, correct, lr):
     return [new for new, _ in found], [state for _, state in found]
 
 
-def train(layer, loss, rule, batches, lr: float):
+def train(layer, loss, rule, batches, lr: float, state=None):
     lr = real("train: lr", lr)
-    params = [p.value for p in layer.trainable_variables]
-    zeros = [tf.zeros_like(p) for p in params]
-    states = list(zip(zeros, zeros))
+    named, state, states = resume(layer, rule, lr, state)
+    params = [p.value for p in named.values()]
 
     @tf.function(autograph=False)
     def update(states, x, target, correct):
@@ -96,10 +96,11 @@ def train(layer, loss, rule, batches, lr: float):
             p.assign(new_p)
         return value, states
 
-    for step, (x, target) in enumerate(batches, start=1):
-        correct = bias_correction(step)
+    for x, target in batches:
+        correct = bias_correction(state["step"] + 1)
         correct = tf.constant(correct, params[0].dtype)
         value, states = update(states, x, target, correct)
+        record(state, lr, named, states)
         yield value
 
 
