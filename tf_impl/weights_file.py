@@ -1,6 +1,7 @@
 """Weights file: what keras.saving.save_weights writes, in memory.
 
 to_bytes(layer)  the bytes of the .weights.h5 file of that layer
+from_bytes(layer, data)  the numbers of such a file into the layer
 
 On a full disk save_weights ends the whole process: HDF5 crashes when it
 closes a file that it could not write. Bytes are written by Python, and
@@ -23,6 +24,13 @@ def to_bytes(layer):
     saving_lib._save_state(layer, store, None, "", set())
     store.close()
     return file.getvalue()
+
+
+def from_bytes(layer, data):
+    layer.built = True
+    store = saving_lib.H5IOStore(io.BytesIO(data), mode="r")
+    saving_lib._load_state(layer, store, None, "", False, set())
+    store.close()
 
 
 # endregion
