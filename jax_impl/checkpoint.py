@@ -17,8 +17,6 @@ Raises: FileNotFoundError if there is no file
 """
 
 # region imports
-import os
-import pathlib
 import tempfile
 
 import jax.numpy as jnp
@@ -27,24 +25,18 @@ from flax.serialization import msgpack_restore, msgpack_serialize
 
 from jax_impl.linear import Linear
 from jax_impl.quantization.modes import complete, mode_at, saved_modes
+from jax_impl.whole_file import write_whole
 
 # endregion
 
 
 # region function
 def save(layer, path):
-    path = pathlib.Path(path).resolve()
     flat = nnx.to_flat_state(nnx.state(layer))
     state = {".".join(map(str, at)): v[...] for at, v in flat}
     state |= saved_modes(layer)
-    part = path.with_name(f".part.{path.name}")
-    try:
-        part.write_bytes(msgpack_serialize(state))
-        with part.open("rb") as file:
-            os.fsync(file)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    data = msgpack_serialize(state)
+    write_whole(path, lambda part: part.write_bytes(data))
 
 
 def load(layer, path):

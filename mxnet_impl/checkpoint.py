@@ -17,8 +17,7 @@ Raises: FileNotFoundError if there is no file
 """
 
 # region imports
-import os
-import pathlib
+import functools
 import tempfile
 
 import numpy
@@ -27,21 +26,15 @@ from mxnet import np
 from mxnet_impl.linear import Linear
 from mxnet_impl.params_file import read
 from mxnet_impl.quantization.modes import complete
+from mxnet_impl.whole_file import write_whole
 
 # endregion
 
 
 # region function
 def save(layer, path):
-    path = pathlib.Path(path).resolve()
-    part = path.with_name(f".part.{path.name}")
-    try:
-        layer.save_parameters(str(part), deduplicate=True)
-        with part.open("rb") as file:
-            os.fsync(file)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write = functools.partial(layer.save_parameters, deduplicate=True)
+    write_whole(path, lambda part: write(str(part)))
 
 
 def load(layer, path):

@@ -17,8 +17,6 @@ Raises: FileNotFoundError if there is no file
 """
 
 # region imports
-import os
-import pathlib
 import tempfile
 
 import torch
@@ -26,21 +24,15 @@ import torch
 from pytorch_impl.linear import Linear
 from pytorch_impl.quantization.modes import complete
 from pytorch_impl.state_file import read
+from pytorch_impl.whole_file import write_whole
 
 # endregion
 
 
 # region function
 def save(layer, path):
-    path = pathlib.Path(path).resolve()
-    part = path.with_name(f".part.{path.name}")
-    try:
-        torch.save(layer.state_dict(), part)
-        with part.open("rb") as file:
-            os.fsync(file)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    state = layer.state_dict()
+    write_whole(path, lambda part: torch.save(state, part))
 
 
 def load(layer, path):

@@ -18,8 +18,6 @@ Raises: FileNotFoundError if there is no file
 
 # region imports
 import io
-import os
-import pathlib
 import tempfile
 
 import h5py
@@ -28,21 +26,15 @@ import tensorflow as tf
 from tf_impl.linear import Linear
 from tf_impl.quantization.modes import KEPT, complete
 from tf_impl.weights_file import from_bytes, to_bytes
+from tf_impl.whole_file import write_whole
 
 # endregion
 
 
 # region function
 def save(layer, path):
-    path = pathlib.Path(path).resolve()
-    part = path.with_name(f".part.{path.name}")
-    try:
-        part.write_bytes(to_bytes(layer))
-        with part.open("rb") as file:
-            os.fsync(file)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    data = to_bytes(layer)
+    write_whole(path, lambda part: part.write_bytes(data))
 
 
 def load(layer, path):
