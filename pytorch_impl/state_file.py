@@ -65,8 +65,9 @@ def parts(file):
             text = f"{size} bytes claim to be {claimed}"
             raise ValueError(text)
         for part in every.infolist():
-            name = part.filename
-            if name in found or part.compress_type:
+            name, packed = part.filename, part.compress_type
+            packed = packed or part.compress_size != part.file_size
+            if name in found or packed:
                 raise ValueError(f"{name} is there twice, or packed")
             found[name] = every.read(part)
     return found

@@ -17,15 +17,13 @@ Raises: FileNotFoundError if there is no file
 """
 
 # region imports
-import io
 import tempfile
 
-import h5py
 import tensorflow as tf
 
 from tf_impl.linear import Linear
-from tf_impl.quantization.modes import KEPT, complete
-from tf_impl.weights_file import from_bytes, to_bytes
+from tf_impl.quantization.modes import complete
+from tf_impl.weights_file import put, read, to_bytes
 from tf_impl.whole_file import write_whole
 
 # endregion
@@ -40,42 +38,23 @@ def save(layer, path):
 def load(layer, path):
     with open(path, "rb") as file:
         try:
-            data = file.read()  # what is checked is what is loaded
-            with h5py.File(io.BytesIO(data)) as arrays:
-                got = describe(arrays)
-                modes = {n: arrays[n][()] for n in got if KEPT in n}
-            modes = complete(modes, layer)
+            state = complete(read(file.read()), layer)
+            got = describe(state)
         except Exception as error:
             why = " ".join(str(error).split())  # on one line
             text = f"{path} is no whole checkpoint: {why:.500}"
             raise ValueError(text) from error
-    with h5py.File(io.BytesIO(to_bytes(layer))) as arrays:
-        want = describe(arrays)
-    older = {n: want[n] for n in modes}  # a file from before has none
-    check_same(path, want, older | got)
-    from_bytes(layer, data)
+    check_same(path, describe(read(to_bytes(layer))), got)
+    put(layer, state)
 
 
 def describe(arrays):
     """{name: dtype, shape}"""
     found = {}
-
-    def visit(name, a):
-        if not name.isprintable():
+    for name, a in arrays.items():
+        if not (isinstance(name, str) and name.isprintable()):
             raise ValueError(f"no name: {name!r:.80}")
-        if isinstance(a, h5py.Dataset):
-            if a.external or a.is_virtual:
-                raise ValueError(f"{name} lies in another file")
-            if a.id.get_storage_size() < a.nbytes:
-                raise ValueError(
-                    f"{name} has fewer numbers than its shape"
-                )
-            dtype = a.dtype
-            if dtype == "V2" and a.attrs.get("dtype") == "bfloat16":
-                dtype = "bfloat16"
-            found[name] = f"{dtype} {tuple(a.shape)}"
-
-    arrays.visititems(visit)
+        found[name] = f"{a.dtype} {tuple(a.shape)}"
     return found
 
 

@@ -8,6 +8,7 @@ that are none. data is a good file of that format.
 """
 
 import copy
+import functools
 import hashlib
 import io
 import json
@@ -430,8 +431,12 @@ def odd_storage(data, rng):
 
 def zip_bomb(data, rng):
     """60 MB of zeros in 60 kB, once or in many entries."""
+    return bomb(data, rng.choice([*unzipped(data)]))
+
+
+@functools.cache
+def bomb(data, name):
     inside = unzipped(data)
-    name = rng.choice([*inside])
     inside[name] = inside[name] + bytes(60 * 2**20)
     return zipped(inside, True)
 

@@ -39,7 +39,8 @@ LAYERS = (
     ("MLP", dict(input_size=7, hidden_size=5, output_size=3)),
 )
 # a sentence with one of these was not checked before memory was taken
-MEMORY = ("alloc", "memory", "out of range of size_t")
+MEMORY = ("t allocate", "unable to allocate", "allocation failed")
+MEMORY += ("out of memory", "memoryerror", "bad_alloc")
 MOST = 3000  # characters of a sentence
 
 
@@ -77,10 +78,10 @@ def made(framework, name, config, seed):
 def state_of(framework, layer):
     """All that a checkpoint keeps, to the bit."""
     if framework == "tf":
-        from tf_impl.weights_file import to_bytes
+        from tf_impl.weights_file import read, to_bytes
 
-        return to_bytes(layer)
-    if framework == "pytorch":
+        arrays = read(to_bytes(layer))
+    elif framework == "pytorch":
         import torch
 
         arrays = {
