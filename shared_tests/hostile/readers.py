@@ -1,14 +1,15 @@
 """Readers: good files of each, and what becomes of a spoiled one.
 
-readers(framework)     the names of those that a folder has
 Trial(framework, reader, folder)   makes the good files, in that folder
     .examine(number)   spoils one, loads it, and says what happened
+reader is own, the framework's own format (checkpoint.py), or portable,
+the format of all four (portable.py).
 
 A spoiled file is `refused` by a ValueError of one sentence that names
 it, with a layer that is the same to the bit; or loads `as it was`,
 where what was changed does not count; or, in a format that has no sum,
 with `other numbers`, which checkpoint.py says of itself. All else is a
-finding.
+finding; in the portable format, which has a sum, other numbers are too.
 """
 
 import contextlib
@@ -59,10 +60,6 @@ class Outcome(NamedTuple):
     what: str  # refused, as it was, other numbers, or finding
     words: str
     peak: int
-
-
-def readers(framework):
-    return ("own",)
 
 
 def made(framework, name, config, seed):
@@ -116,21 +113,31 @@ class Trial:
         (self.folder / "canary.txt").write_text("untouched\n" * 100)
         self.path = self.folder / NAME
         self.path.touch()
-        self.page = importlib.import_module(
-            f"{framework}_impl.checkpoint"
-        )
-        self.format = FORMATS[framework]
+        self.portable = reader == "portable"
+        self.page = page_of(framework, reader)
+        self.format = "tensors" if self.portable else FORMATS[framework]
         self.goods = [self.good(*each) for each in LAYERS]
         for good in self.goods:  # imports, and what is made only once
             self.path.write_bytes(good.data)
             self.load(good)
             self.restore(good)
 
-    def state(self, layer):
-        return state_of(self.framework, layer)
+    def state(self, found):
+        """What was loaded: a layer, or the file that it would be."""
+        if not self.portable:
+            return state_of(self.framework, found)
+        again = self.folder / "again"
+        self.page.save_portable(*found[:1], again, *found[1:])
+        data = again.read_bytes()
+        again.unlink()
+        return data
 
     def good(self, name, config):
         layers = [made(self.framework, name, config, n) for n in (0, 1)]
+        if self.portable:
+            self.page.save_portable(layers[0], self.path)
+            data = self.path.read_bytes()
+            return Good(data, data, None, None)
         self.page.save(layers[0], self.path)
         data = self.path.read_bytes()
         self.page.save(layers[1], self.path)
@@ -140,10 +147,18 @@ class Trial:
         return Good(data, states[0], layers[1], (before, states[1]))
 
     def load(self, good):
+        if self.portable:
+            return self.page.load_portable(self.path)
         self.page.load(good.target, self.path)
-        return self.state(good.target)
+        return good.target
+
+    def loaded(self, found, good):
+        same = self.state(found) == good.state
+        return "as it was" if same else "other numbers"
 
     def restore(self, good):
+        if self.portable:
+            return
         self.path.write_bytes(good.before[0])
         self.page.load(good.target, self.path)
         assert self.state(good.target) == good.before[1]
@@ -163,12 +178,15 @@ class Trial:
             except Exception as error:
                 wrong = f"{type(error).__name__}: {error}"
             else:
-                same = loaded == good.state
-                what = "as it was" if same else "other numbers"
-                wrong = ""
+                what = wrong = ""
         if loaded is not None:
+            what = self.loaded(loaded, good)
+            wrong = self.portable and what == "other numbers" and what
             self.restore(good)
-        elif self.state(good.target) != good.before[1]:
+        elif (
+            not self.portable
+            and self.state(good.target) != good.before[1]
+        ):
             wrong = f"refused, but the layer has changed: {words}"
             self.restore(good)
         wrong = wrong or "; ".join(seen.did)
@@ -196,10 +214,16 @@ class Trial:
 def saver(framework, reader, folder):
     """(save(0 or 1), path): two layers whose file is one."""
     path = pathlib.Path(folder).resolve() / NAME
-    page = importlib.import_module(f"{framework}_impl.checkpoint")
+    page = page_of(framework, reader)
+    save = page.save if reader == "own" else page.save_portable
     config = dict(in_features=500, out_features=300)
     layers = [made(framework, "Linear", config, n) for n in (0, 1)]
-    return lambda which: page.save(layers[which], path), path
+    return lambda which: save(layers[which], path), path
+
+
+def page_of(framework, reader):
+    page = "checkpoint" if reader == "own" else "portable"
+    return importlib.import_module(f"{framework}_impl.{page}")
 
 
 @contextlib.contextmanager
