@@ -33,8 +33,11 @@ def attached(layer, kind):
         return [f"class {type(layer).__name__}"]
     here = vars(layer), layer._reg_params, layer._children
     found = sorted(set().union(*here) - known(kind))
-    used = set(layer._reg_params.values())
-    found += [n for n, p in layer.params.items() if p not in used]
+    used, own = set(layer._reg_params.values()), layer.params
+    more = [n for n, p in own.items() if p not in used]
+    # TiedMLP makes one for a layer in it
+    names = {n.removeprefix(own.prefix): n for n in more}
+    found += [n for name, n in names.items() if name not in known(kind)]
     for part in find(layer, gluon.Block).values():
         hooks = {n for n in vars(part) if n.endswith("_hooks")}
         found += sorted(n for n in hooks if vars(part)[n])
