@@ -8,8 +8,8 @@ load(layer, path)  bit for bit what was saved, or an error and no
 
 A symbolic link stays; the file it leads to is replaced. A killed save
 leaves .part.<name>, which the next one overwrites. What is frozen is
-not saved. No loader here verifies a checksum of the numbers: a file
-cut short is refused, a flipped bit is not.
+not saved. A file cut short is refused. A flipped bit is by PyTorch's
+loader alone: the other formats have no checksum of the numbers.
 
 Raises: FileNotFoundError if there is no file
         ValueError if it is no whole checkpoint, or one that does not
@@ -43,7 +43,8 @@ def load(layer, path):
             state = complete(read(file.read()), layer)
             got = describe(state)
         except Exception as error:
-            text = f"{path} is no whole checkpoint: {error}"
+            why = " ".join(str(error).split())  # on one line
+            text = f"{path} is no whole checkpoint: {why:.500}"
             raise ValueError(text) from error
     every = layer._collect_params_with_prefix()
     once = {p: n for n, p in every.items()}
@@ -61,6 +62,8 @@ def describe(arrays):
     """{name: dtype, shape}"""
     found = {}
     for name, a in arrays.items():
+        if not (isinstance(name, str) and name.isprintable()):
+            raise ValueError(f"no name: {name!r:.80}")
         dtype = numpy.dtype(a.dtype).name
         found[name] = f"{dtype} {tuple(a.shape)}"
     return found
@@ -73,7 +76,7 @@ def check_same(path, want, got):
         if want.get(n) != got.get(n)
     ]
     if wrong:
-        raise ValueError(f"{path}: {'; '.join(wrong)}")
+        raise ValueError(f"{path}: {'; '.join(wrong):.2000}")
 
 
 # endregion

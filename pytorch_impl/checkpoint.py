@@ -8,8 +8,8 @@ load(layer, path)  bit for bit what was saved, or an error and no
 
 A symbolic link stays; the file it leads to is replaced. A killed save
 leaves .part.<name>, which the next one overwrites. What is frozen is
-not saved. No loader here verifies a checksum of the numbers: a file
-cut short is refused, a flipped bit is not.
+not saved. A file cut short is refused. A flipped bit is by PyTorch's
+loader alone: the other formats have no checksum of the numbers.
 
 Raises: FileNotFoundError if there is no file
         ValueError if it is no whole checkpoint, or one that does not
@@ -17,14 +17,13 @@ Raises: FileNotFoundError if there is no file
 """
 
 # region imports
-import os
 import tempfile
-import zipfile
 
 import torch
 
 from pytorch_impl.linear import Linear
 from pytorch_impl.quantization.modes import complete
+from pytorch_impl.state_file import read
 from pytorch_impl.whole_file import write_whole
 
 # endregion
@@ -39,16 +38,11 @@ def save(layer, path):
 def load(layer, path):
     with open(path, "rb") as file:
         try:
-            with zipfile.ZipFile(file) as parts:
-                claimed = sum(p.file_size for p in parts.infolist())
-            if claimed > file.seek(0, os.SEEK_END):
-                raise ValueError(f"it claims {claimed} bytes")
-            file.seek(0)
-            state = torch.load(file, "cpu", weights_only=True)
-            state = complete(state, layer)
+            state = complete(read(file), layer)
             got = describe(state)
         except Exception as error:
-            text = f"{path} is no whole checkpoint: {error}"
+            why = " ".join(str(error).split())  # on one line
+            text = f"{path} is no whole checkpoint: {why:.500}"
             raise ValueError(text) from error
     check_same(path, describe(layer.state_dict()), got)
     layer.load_state_dict(state)
@@ -59,9 +53,9 @@ def describe(arrays):
     first = {a.data_ptr(): n for n, a in reversed(arrays.items())}
     found = {}
     for name, a in arrays.items():
+        if not (isinstance(name, str) and name.isprintable()):
+            raise ValueError(f"no name: {name!r:.80}")
         dtype = str(a.dtype).split(".")[-1]
-        if a.is_meta:  # a shape without numbers
-            dtype = f"meta {dtype}"
         found[name] = f"{dtype} {tuple(a.shape)}"
         if first[a.data_ptr()] != name:  # shared: with which name
             found[name] += f" = {first[a.data_ptr()]}"
@@ -75,7 +69,7 @@ def check_same(path, want, got):
         if want.get(n) != got.get(n)
     ]
     if wrong:
-        raise ValueError(f"{path}: {'; '.join(wrong)}")
+        raise ValueError(f"{path}: {'; '.join(wrong):.2000}")
 
 
 # endregion

@@ -8,8 +8,8 @@ load(layer, path)  bit for bit what was saved, or an error and no
 
 A symbolic link stays; the file it leads to is replaced. A killed save
 leaves .part.<name>, which the next one overwrites. What is frozen is
-not saved. No loader here verifies a checksum of the numbers: a file
-cut short is refused, a flipped bit is not.
+not saved. A file cut short is refused. A flipped bit is by PyTorch's
+loader alone: the other formats have no checksum of the numbers.
 
 Raises: FileNotFoundError if there is no file
         ValueError if it is no whole checkpoint, or one that does not
@@ -17,16 +17,13 @@ Raises: FileNotFoundError if there is no file
 """
 
 # region imports
-import io
 import tempfile
 
-import h5py
-import keras
 import tensorflow as tf
 
 from tf_impl.linear import Linear
-from tf_impl.quantization.modes import KEPT, complete
-from tf_impl.weights_file import to_bytes
+from tf_impl.quantization.modes import complete
+from tf_impl.weights_file import put, read, to_bytes
 from tf_impl.whole_file import write_whole
 
 # endregion
@@ -41,34 +38,23 @@ def save(layer, path):
 def load(layer, path):
     with open(path, "rb") as file:
         try:
-            with h5py.File(file) as arrays:
-                got = describe(arrays)
-                modes = {n: arrays[n][()] for n in got if KEPT in n}
-            modes = complete(modes, layer)
+            state = complete(read(file.read()), layer)
+            got = describe(state)
         except Exception as error:
-            text = f"{path} is no whole checkpoint: {error}"
+            why = " ".join(str(error).split())  # on one line
+            text = f"{path} is no whole checkpoint: {why:.500}"
             raise ValueError(text) from error
-    with h5py.File(io.BytesIO(to_bytes(layer))) as arrays:
-        want = describe(arrays)
-    older = {n: want[n] for n in modes}  # a file from before has none
-    check_same(path, want, older | got)
-    keras.saving.load_weights(layer, path)
+    check_same(path, describe(read(to_bytes(layer))), got)
+    put(layer, state)
 
 
 def describe(arrays):
     """{name: dtype, shape}"""
     found = {}
-
-    def visit(name, a):
-        if isinstance(a, h5py.Dataset):
-            if a.id.get_storage_size() < a.nbytes:
-                raise ValueError(
-                    f"{name} has fewer numbers than its shape"
-                )
-            dtype = a.attrs.get("dtype", a.dtype)
-            found[name] = f"{dtype} {tuple(a.shape)}"
-
-    arrays.visititems(visit)
+    for name, a in arrays.items():
+        if not (isinstance(name, str) and name.isprintable()):
+            raise ValueError(f"no name: {name!r:.80}")
+        found[name] = f"{a.dtype} {tuple(a.shape)}"
     return found
 
 
@@ -79,7 +65,7 @@ def check_same(path, want, got):
         if want.get(n) != got.get(n)
     ]
     if wrong:
-        raise ValueError(f"{path}: {'; '.join(wrong)}")
+        raise ValueError(f"{path}: {'; '.join(wrong):.2000}")
 
 
 # endregion
@@ -97,9 +83,8 @@ if __name__ == "__main__":
 
 
 # region what differs here
-# keras 3.15.1: the name has to end in .weights.h5; tf.keras.saving does
-# not exist; a layer counts as built after its first call, but here its
-# parameters are made before
-# keras 3.15.1: the file has places (layer1/vars/0), not names, and
-# load_weights ignores what the layer has no place for
+# keras 3.15.1: keras.saving.load_weights wants a name that ends in
+# .weights.h5 and a layer that was called once, ignores what the layer
+# has no place for, and stops in the middle where an entry does not fit
+# keras 3.15.1: the file has places (layer1/vars/0), not names
 # endregion

@@ -479,8 +479,7 @@ def test_arrays_without_numbers(
             moved = state | {name: state[name].to("meta")}
             torch.save(moved, path)
             found = refused(checkpoint, layer, numbers, path)
-            assert f"{name} expected float32" in found
-            assert "got meta float32" in found
+            assert "_rebuild_meta_tensor_no_storage" in found
     elif framework == "tf":
         import h5py
 

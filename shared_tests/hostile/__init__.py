@@ -1,0 +1,1 @@
+"""Files that somebody has spoiled, saves that are killed, signatures."""
