@@ -9,7 +9,6 @@ inputs   {argument: example}, in the order of the arguments
 dynamic  {argument: {axis: name}}, axes of any size; None: the first,
          as "batch", of each input that has two or more
 The file gets its name when it is whole; its one output is y
-
 Raises: NotImplementedError for what a format cannot do, and who says so
 """
 
@@ -24,8 +23,8 @@ import torch
 from torch import nn
 
 from pytorch_impl.linear import Linear
+from pytorch_impl.onnx_layers import for_onnx
 from pytorch_impl.quantization.export import OPSET
-from pytorch_impl.quantization.onnx_layers import for_onnx
 from pytorch_impl.quantization.prepare import set_mode
 
 DYNAMIC = torch.export.Dim.DYNAMIC
@@ -34,9 +33,9 @@ DYNAMIC = torch.export.Dim.DYNAMIC
 
 # region function
 def ready(layer):
-    if not isinstance(layer, nn.Module):
-        return Function(layer)
-    return set_mode(copy.deepcopy(layer).eval(), "frozen")
+    if isinstance(layer, nn.Module):
+        return set_mode(copy.deepcopy(layer).eval(), "frozen")
+    return Function(layer)
 
 
 def axes(layer, inputs, dynamic, dim=str):
@@ -62,8 +61,8 @@ def attempt(make, *given, **options):
             warnings.simplefilter("ignore")
             return make(*given, **options)
     except Exception as error:
-        first = str(error).strip().partition("\n")[0]
-        text = f"torch {torch.__version__}: {first}"
+        why = str(error.__cause__ or error).strip().partition("\n")[0]
+        text = f"torch {torch.__version__}: {why}"
         raise NotImplementedError(text) from error
 
 
@@ -77,13 +76,9 @@ def to_torch_export(layer, inputs, path, dynamic=None):
 
 def to_onnx(layer, inputs, path, dynamic=None):
     layer, given = for_onnx(ready(layer)), tuple(inputs.values())
-    options = dict(
-        dynamic_shapes=axes(layer, inputs, dynamic),
-        input_names=list(inputs),
-        output_names=["y"],
-        opset_version=OPSET,
-        verbose=False,
-    )
+    options = dict(opset_version=OPSET, verbose=False)
+    options |= dict(input_names=list(inputs), output_names=["y"])
+    options |= dict(dynamic_shapes=axes(layer, inputs, dynamic))
     program = attempt(torch.onnx.export, layer, given, **options)
     whole(path, program.save)
 

@@ -35,7 +35,9 @@ AXES = {
 }
 AXES["attention_tiled"] = AXES["attention"]
 PLAIN = {"x": "B-"}
-# case names, the first in all precisions that it claims
+# layers without 16 bits that are exported in float64 too
+DOUBLE = ("HalfSpectrum", "TransformerClassifier", "QATLinear")
+# case names, the first in the precisions that it claims
 CHOSEN = {
     "CenteredLayer": "basic",
     "Linear": "basic no_bias leading_axes",
@@ -98,7 +100,8 @@ def artefacts(layers=()):
             found.append(one)
             if not place:
                 low = "low_precision" in case_of(one).flags
-                more = ["float64", *["bfloat16", "float16"] * low]
+                more = ["bfloat16", "float16"] * low
+                more += ["float64"] * (low or layer in DOUBLE)
                 found += [one._replace(precision=p) for p in more]
     return found
 

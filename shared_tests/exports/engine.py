@@ -1,6 +1,6 @@
 """Runs artefacts by an engine that did not write them, and judges them.
 
-python -m shared_tests.exports.engine onnxruntime FOLDER < jobs
+python -m shared_tests.exports.engine onnxruntime FOLDER JOBS
 
 Each line of the jobs is what author.py says of an artefact in FOLDER;
 each line on standard output is the JSON of a row: the job with "engine",
@@ -8,7 +8,7 @@ each line on standard output is the JSON of a row: the job with "engine",
 out of reach in this process: an import of one is an error.
 """
 
-import importlib
+import ctypes
 import importlib.abc
 import json
 import math
@@ -27,7 +27,7 @@ from shared_tests.exports.artefacts import (
 from shared_tests.processes import answers
 from shared_tests.verdict import failed, judge
 
-# (framework of the files, format): engines, and where they run
+# engines, and the environments that they run in
 ENGINES = {
     "onnxruntime": "exports",
     "openvino": "exports",
@@ -61,11 +61,15 @@ def in_precision(x, precision):
     """As the framework got it: floats in that precision."""
     if x.dtype.kind != "f":
         return x
-    if precision == "bfloat16":
-        import ml_dtypes
+    return x.astype(
+        bfloat16() if precision == "bfloat16" else precision
+    )
 
-        return x.astype(ml_dtypes.bfloat16)
-    return x.astype(precision)
+
+def bfloat16():
+    import ml_dtypes
+
+    return ml_dtypes.bfloat16
 
 
 # region engines
@@ -94,9 +98,9 @@ def onnxruntime(path, names):
             for n, x in fed.items()
         }
         (y,) = session.run_with_ort_values(["y"], values)
-        import ml_dtypes
-
-        return np.array(y.numpy()).view(ml_dtypes.bfloat16)
+        size = 2 * math.prod(y.shape())
+        bits = ctypes.string_at(y.data_ptr(), size) if size else b""
+        return np.frombuffer(bits, bfloat16()).reshape(y.shape())
 
     return call
 
@@ -113,9 +117,17 @@ def openvino(path, names):
     compiled = core.compile_model(path, "CPU", hints)
     known = {n for port in compiled.inputs for n in port.names}
 
+    def tensor(x):
+        x = np.ascontiguousarray(x).reshape(np.shape(x))
+        if x.dtype != bfloat16():
+            return ov.Tensor(x)
+        return ov.Tensor(x.view(np.uint16), x.shape, ov.Type.bf16)
+
     def call(inputs):
-        fed = {n: np.array(x) for n, x in inputs.items() if n in known}
-        return compiled(fed)[compiled.output(0)]
+        fed = {n: tensor(x) for n, x in inputs.items() if n in known}
+        y = compiled(fed)[compiled.output(0)]
+        low = compiled.output(0).element_type == ov.Type.bf16
+        return y.view(bfloat16()) if low else y
 
     return call
 
@@ -140,7 +152,7 @@ def jax_export(path, names):
     jax.config.update("jax_enable_x64", True)
     data = bytearray(pathlib.Path(path).read_bytes())
     program = jax.export.deserialize(data)
-    return lambda inputs: program.call(*(inputs[n] for n in names))
+    return lambda inputs: program.call(**{n: inputs[n] for n in names})
 
 
 def saved_model(path, names):
@@ -159,18 +171,17 @@ def saved_model(path, names):
 
 
 def of_torch(call, inputs):
-    import ml_dtypes
     import torch
 
     def tensor(x):
-        if x.dtype != ml_dtypes.bfloat16:
+        if x.dtype != bfloat16():
             return torch.from_numpy(x)
         return torch.from_numpy(x.view(np.int16)).view(torch.bfloat16)
 
     y = call(*(tensor(np.array(x)) for x in inputs)).detach()
     if y.dtype != torch.bfloat16:
         return y.numpy()
-    return y.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    return y.view(torch.int16).numpy().view(bfloat16())
 
 
 def torch_export(path, names):
@@ -210,7 +221,7 @@ def judged(call, job):
     artefact = Artefact(*(job[k] for k in Artefact._fields))
     case, precision = case_of(artefact), artefact.precision
     fixture = fixture_of(case)
-    dynamic = dynamic_of(case, fixture)
+    dynamic = dynamic_of(case, fixture, job["dynamic"])
     found = {}
     sizes = feeds(case, fixture, precision, dynamic)
     for size, (inputs, reference, sigma) in sizes.items():
@@ -251,11 +262,11 @@ def rows(engine, folder, job):
         }
 
 
-def main(engine, folder):
+def main(engine, folder, jobs):
     sys.meta_path.insert(0, NoPages())
     folder = pathlib.Path(folder)
     with answers() as out:
-        for line in sys.stdin:
+        for line in pathlib.Path(jobs).read_text().splitlines():
             for row in rows(engine, folder, json.loads(line)):
                 out.write(json.dumps(row).encode() + b"\n")
                 out.flush()

@@ -1,11 +1,9 @@
-"""Quantizers in ONNX's own operators, with the same codes.
+"""OnnxQuantizer: a quantizer in ONNX's own operators, same codes.
 
-for_onnx(layer)  with OnnxQuantizer in place of each of its quantizers,
-    and OnnxLinear in place of each Int8Linear. ONNX has no codes of
-    float64: a quantizer of float64 keeps its plain operations
-OnnxQuantizer    codes and scales as they are now:
-    Mul(x, inv), Max, Min, QuantizeLinear   the codes; why its scale
-        is 1, export says
+It takes the place of one in a layer that is exported; its codes and its
+scale are those that the quantizer has now:
+    Mul(x, inv), Max, Min, QuantizeLinear   the codes; why its scale is
+        1, export says
     DequantizeLinear, Where                 times scale; NaN stays NaN
 
 Axes:   x any shape; scale and zero () or, along axis, (C)
@@ -18,13 +16,7 @@ from torch import nn
 
 from pytorch_impl.precision import cast_like, widen
 from pytorch_impl.quantization.codes import along, code_range
-from pytorch_impl.quantization.export import OnnxLinear, onnx_op
-from pytorch_impl.quantization.int8_linear import Int8Linear
-from pytorch_impl.quantization.lsq import LSQ
-from pytorch_impl.quantization.lsq_plus import LSQPlus
-from pytorch_impl.quantization.pact import PACT
-from pytorch_impl.quantization.places import find, replace
-from pytorch_impl.quantization.quantizers import FakeQuantizer
+from pytorch_impl.quantization.export import onnx_op
 
 CODES = {
     (8, True): torch.int8,
@@ -32,24 +24,6 @@ CODES = {
     (16, True): torch.int16,
     (16, False): torch.uint16,
 }
-# endregion
-
-
-# region function
-def for_onnx(layer):
-    kinds = FakeQuantizer, PACT, LSQ, LSQPlus
-    made = {
-        n: OnnxLinear(p) for n, p in find(layer, Int8Linear).items()
-    }
-    for name, part in find(layer, kinds).items():
-        quantizer = OnnxQuantizer(part)
-        if quantizer.scale.dtype == torch.float32:
-            made[name] = quantizer
-    for name, new in made.items():
-        layer = replace(layer, name, new)
-    return layer
-
-
 # endregion
 
 
@@ -99,6 +73,9 @@ class OnnxQuantizer(nn.Module):
 
 # region try
 if __name__ == "__main__":
+    from pytorch_impl.quantization.pact import PACT
+
     x = torch.tensor([-9.0, 0.3, 0.4, torch.nan])
-    print(PACT(bits=2)(x), for_onnx(PACT(bits=2)))
+    layer = PACT(bits=2)
+    print(layer(x), OnnxQuantizer(layer).qparams())
 # endregion
