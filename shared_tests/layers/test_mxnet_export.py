@@ -1,0 +1,149 @@
+"""MXNet: what export.py promises, apart from the numbers.
+
+Those are in test_mxnet_export_runs.py, by engines that are not ours.
+"""
+
+import json
+import pickle
+
+import numpy
+import onnx
+import pytest
+from mxnet import gluon, np
+
+import mxnet_impl
+from mxnet_impl import export, recorded
+from mxnet_impl.custom_function import Function
+from shared_tests.layers.setups import NAMES, SETUPS
+
+ENVIRONMENTS = ("mxnet",)
+
+EVERY_SETUP = pytest.mark.parametrize(
+    "layer, config, shape", SETUPS, ids=NAMES
+)
+EVERY_FORMAT = pytest.mark.parametrize("name", export.FORMATS)
+LINEAR = dict(in_features=3, out_features=2)
+HEADS = (
+    "MultiHeadAttention",
+    dict(embed_dim=6, num_heads=2),
+    (2, 5, 6),
+)
+
+
+def made(layer, config, shape):
+    layer = getattr(mxnet_impl, layer)(**config)
+    layer.initialize()
+    draw = numpy.random.default_rng(0).standard_normal(shape)
+    x = np.array(draw, dtype="float32")
+    if hasattr(layer, "start"):
+        layer.start(x)
+    mxnet_impl.set_mode(layer, "observe")(x)
+    mxnet_impl.set_mode(layer, "quantize")
+    return layer, x
+
+
+def state(layer):
+    every = layer._collect_params_with_prefix().items()
+    return pickle.dumps({n: p.data().asnumpy() for n, p in every})
+
+
+@EVERY_SETUP
+def test_the_layer_stays_as_it_is(layer, config, shape, tmp_path):
+    """Ranges and modes too; parameters have their names in the file."""
+    layer, x = made(layer, config, shape)
+    before = state(layer)
+    export.to_onnx(layer, {"x": x}, tmp_path / "y.onnx")
+    assert state(layer) == before
+    graph = onnx.load(tmp_path / "y.onnx").graph
+    assert [i.name for i in graph.input] == ["x"]
+    assert [o.name for o in graph.output] == ["y"]
+    own = mxnet_impl.parameters.list_parameters(layer)
+    shapes = {i.name: tuple(i.dims) for i in graph.initializer}
+    if type(layer).__name__ != "QATLinear":  # its file has the codes
+        assert shapes | own == shapes
+
+
+@EVERY_FORMAT
+def test_the_file_appears_when_it_is_whole(name, tmp_path):
+    layer, x = made("Linear", LINEAR, (4, 3))
+    path = tmp_path / "y"
+    for _ in range(2):  # it replaces what was there
+        export.FORMATS[name](layer, {"x": x}, path)
+    kept = path.read_bytes() if path.is_file() else None
+    with pytest.raises(TypeError):
+        export.FORMATS[name](layer, {"x": x.astype("int32")}, path)
+    assert [p.name for p in tmp_path.iterdir()] == ["y"]
+    assert kept is None or path.read_bytes() == kept
+
+
+@EVERY_FORMAT
+def test_before_the_first_batch(name, tmp_path):
+    layer = mxnet_impl.QATLinear(**LINEAR)
+    layer.initialize()
+    with pytest.raises(ValueError, match="a batch to be observed"):
+        inputs = {"x": np.ones((4, 3))}
+        export.FORMATS[name](layer, inputs, tmp_path / "y")
+
+
+def test_onnx_knows_the_layers_of_this_folder(tmp_path):
+    inputs = {"x": np.ones((4, 3))}
+    layer = gluon.nn.Dense(2)
+    layer.initialize()
+    for other in (layer, np.abs):
+        with pytest.raises(NotImplementedError, match="to_onnx: "):
+            export.to_onnx(other, inputs, tmp_path / "y.onnx")
+
+
+def test_no_function_of_this_folder_is_left_out():
+    for name in mxnet_impl.__all__:
+        if name in ("prepare", "convert", "set_mode"):
+            continue
+        known = vars(export.onnx_layers.floats) | vars(
+            export.onnx_layers.quantizers
+        )
+        known |= vars(export.onnx_layers) | export.onnx_layers.LAYERS
+        assert name in known
+
+
+def test_why_there_is_no_mx2onnx():
+    """It would need onnx.mapping."""
+    with pytest.raises(ImportError, match="onnx"):
+        __import__("onnx.mapping")
+
+
+@pytest.mark.parametrize(
+    "layer, config, shape, axis",
+    [("HalfSpectrum", {}, (4, 12), 0), (*HEADS, 1)],
+)
+def test_a_size_that_a_symbol_has(layer, config, shape, axis, tmp_path):
+    layer, x = made(layer, config, shape)
+    dynamic = {"x": {axis: "some"}}
+    with pytest.raises(NotImplementedError, match="of the axis 'some'"):
+        export.to_symbol(layer, {"x": x}, tmp_path / "y", dynamic)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.filterwarnings("ignore:Cannot decide type")
+def test_a_batch_that_a_symbol_takes(tmp_path):
+    layer, x = made(*HEADS)
+    export.to_symbol(layer, {"x": x}, tmp_path / "y")
+    graph, numbers = (
+        tmp_path / "y" / n for n in ("y.json", "y.params")
+    )
+    block = gluon.SymbolBlock.imports(str(graph), ["x"], str(numbers))
+    x = np.concatenate([x, 2 * x, 3 * x])
+    assert (block(x) == layer(x)).all()
+    nodes = json.loads(graph.read_text())["nodes"]
+    assert "_CustomFunction" not in [node["op"] for node in nodes]
+
+
+def test_np_is_itself_again():
+    def places():
+        methods = np.ndarray.astype, np.ndarray.__getitem__
+        return np.array, *methods, Function.__call__
+
+    before = places()
+    with pytest.raises(ZeroDivisionError), recorded.in_full():
+        assert before != places()
+        raise ZeroDivisionError
+    assert before == places()
