@@ -34,6 +34,7 @@ AXES = {
     "LSQ": {"x": "BN"},
 }
 AXES["attention_tiled"] = AXES["attention"]
+AXES["fake_quantize-channels"] = {"x": "B-N"}  # axis 1 has the steps
 PLAIN = {"x": "B-"}
 # layers without 16 bits that are exported in float64 too
 DOUBLE = ("HalfSpectrum", "TransformerClassifier", "QATLinear")
@@ -115,7 +116,8 @@ def fixture_of(case, known=[]):  # noqa: B006  # the manifest, read once
 def dynamic_of(case, fixture, letters="BNMHW"):
     """{argument: {axis: letter}}, of these letters."""
     found = {}
-    for name, spec in AXES.get(case.layer, PLAIN).items():
+    specs = AXES.get(case.id) or AXES.get(case.layer, PLAIN)
+    for name, spec in specs.items():
         shape = fixture.get(f"in.{name}", np.zeros(())).shape
         spec = (
             spec.rjust(len(shape), "-")[-len(shape) :] if shape else ""

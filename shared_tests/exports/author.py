@@ -35,7 +35,7 @@ SUFFIX = {
     "onnx": "onnx",
     "litert": "tflite",
     "stablehlo": "stablehlo",
-    "symbol": "json",
+    "symbol": "symbol",
     "saved_model": "saved_model",
 }
 

@@ -202,9 +202,8 @@ def symbol_block(path, names):
     import mxnet as mx
 
     mx.npx.set_np()
-    params = path.removesuffix(".json") + ".params"
-    params = params if pathlib.Path(params).exists() else None
-    block = mx.gluon.SymbolBlock.imports(path, names, params)
+    files = f"{path}/y.json", names, f"{path}/y.params"
+    block = mx.gluon.SymbolBlock.imports(*files)
 
     def call(inputs):
         given = (mx.np.array(inputs[n], inputs[n].dtype) for n in names)
