@@ -32,7 +32,151 @@ class Known(NamedTuple):
     )
 
 
-KNOWN = []
+ANY = "*"
+OPENVINO = "OpenVINO 2026.4.1 computes float64 in float32 on the CPU"
+RULE = (
+    "torch 2.13.0 saves no traced autograd.Function, whose gradient is"
+    " written by hand"
+)
+TOKENS = "a trace of torch 2.13.0 keeps its number of tokens"
+EINSUM = "ONNX's Einsum and, before opset 22, Conv have no bfloat16"
+NO_BFLOAT16 = "MXNet 1.9.1 has no bfloat16 in Python"
+RULED = (
+    "WeightedSum ManualLinear attention_tiled fake_quantize PACT LSQ"
+    " LSQPlus pact lsq QATLinear QATMultiHeadAttention"
+)
+PRODUCTS = (
+    "Linear LinearReLU MLP TiedMLP TensorReduction WeightedSum ManualLinear"
+    " MultiHeadAttention StandardizedConv2d"
+)
+KNOWN = [
+    # engines
+    Known(
+        ANY,
+        "onnx",
+        "openvino",
+        ANY,
+        "float64",
+        NOT_OFFERED,
+        "allowed",
+        OPENVINO,
+        lucky=True,
+    ),
+    Known(
+        ANY,
+        "onnx",
+        "onnxruntime",
+        "*tandardized*",
+        "float64",
+        NOT_OFFERED,
+        "implementation for Conv(11)",
+        "onnxruntime 1.31.1 has no Conv of float64 on the CPU",
+    ),
+    # PyTorch
+    Known(
+        "pytorch",
+        "torchscript",
+        ANY,
+        RULED,
+        ANY,
+        FAILS,
+        "Could not export Python function call",
+        RULE,
+    ),
+    Known(
+        "pytorch",
+        "torchscript",
+        ANY,
+        "MultiHeadAttention TransformerClassifier",
+        ANY,
+        FAILS,
+        "RuntimeError",
+        TOKENS,
+    ),
+    Known(
+        "pytorch",
+        "onnx",
+        "onnxruntime",
+        PRODUCTS,
+        "bfloat16",
+        NOT_OFFERED,
+        "Type 'tensor(bfloat16)'",
+        EINSUM,
+    ),
+    Known(
+        "pytorch",
+        "onnx",
+        "onnxruntime",
+        "ScaledReLU",
+        "bfloat16",
+        NOT_OFFERED,
+        "implementation for Expand(13)",
+        "onnxruntime 1.31.1 has no Expand of bfloat16",
+    ),
+    Known(
+        "pytorch",
+        "onnx",
+        "onnxruntime",
+        "RMSNorm",
+        "float64",
+        FAILS,
+        "allowed error",
+        "torch 2.13.0 writes eps, a Python number, as float32",
+        lucky=True,
+    ),
+    Known(
+        "pytorch",
+        "onnx",
+        ANY,
+        "WeightedSum",
+        "float16",
+        FAILS,
+        "dtype float32",
+        "torch 2.13.0 leaves its sum of float16 in float32",
+    ),
+    Known(
+        "pytorch",
+        "onnx",
+        "openvino",
+        "WeightedSum",
+        "bfloat16",
+        FAILS,
+        "dtype float32",
+        "torch 2.13.0 leaves its sum of bfloat16 in float32",
+    ),
+    # MXNet
+    Known(
+        "mxnet",
+        ANY,
+        ANY,
+        ANY,
+        "bfloat16",
+        NOT_OFFERED,
+        NO_BFLOAT16,
+        NO_BFLOAT16,
+    ),
+    Known(
+        "mxnet",
+        "symbol",
+        ANY,
+        "HalfSpectrum",
+        ANY,
+        NOT_OFFERED,
+        "has the size of the axis",
+        "what MXNet 1.9.1 records has the size of the batch",
+    ),
+    Known(
+        "mxnet",
+        "symbol",
+        ANY,
+        "attention_tiled",
+        ANY,
+        NOT_OFFERED,
+        "has the size of the axis",
+        "what MXNet 1.9.1 records has the number of blocks of keys",
+        case="grouped_causal",
+    ),
+]
 FIELDS = ("framework", "format", "engine", "layer", "precision", "case")
 
 
