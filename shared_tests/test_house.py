@@ -50,7 +50,8 @@ def is_test(path):
 def test_the_wings_are_these():
     assert (
         set(
-            "builtins hostile layers live performance ports real_data"
+            "builtins exports hostile layers live performance ports"
+            " real_data"
             " side_by_side trials".split()
         )
         == WINGS
