@@ -9,7 +9,7 @@ from mxnet import autograd, gluon, np
 
 import mxnet_impl
 from mxnet_impl.parameters import list_parameters
-from shared_tests.layers.setups import NAMES, SETUPS
+from shared_tests.layers.setups import NAMES, SETUPS, drawn
 
 ENVIRONMENTS = ("mxnet",)
 
@@ -19,8 +19,9 @@ EVERY_SETUP = pytest.mark.parametrize(
 
 
 def draw(*shape):
-    rng = numpy.random.default_rng(0)
-    return np.array(rng.standard_normal(shape), dtype="float32")
+    x = drawn(shape, numpy.float64)  # then rounded
+    narrow = "float32" if x.dtype.kind == "f" else "int32"
+    return np.array(x, dtype=narrow)
 
 
 def started(layer, config, shape):
