@@ -59,7 +59,8 @@ def embedding_bag(x, weight, bag_mask=None):
     zeros = jnp.zeros_like(rows)
     rows = jnp.where(counts[..., None], rows, zeros)
     total = jnp.sum(rows, axis=1)  # B E
-    n = jnp.sum(counts, axis=1, keepdims=True)  # B 1
+    n = jnp.where(counts, jnp.ones_like(x), jnp.zeros_like(x))
+    n = jnp.sum(n, axis=1, keepdims=True)  # B 1
     n = jnp.where(n == 0, jnp.ones_like(n), n)
     y = total / cast_like(n, total)
     known = jnp.all(known, axis=1, keepdims=True)  # B 1
@@ -94,4 +95,12 @@ if __name__ == "__main__":
     )
     y = layer(jnp.array([[4, 4, 0], [1, 2, 3]]))
     print(y.shape)
+# endregion
+
+
+# region what differs here
+# jax 0.10.2: weight[ids] clamps an id that is out of range and leaves
+# it out of the gradient; take makes it NaN, but counts -1 from the end:
+# ids are checked, and under jit such a bag is NaN
+# all gradients are dense: there are no sparse ones
 # endregion

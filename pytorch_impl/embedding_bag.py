@@ -60,7 +60,8 @@ def embedding_bag(x, weight, bag_mask=None):
     zeros = torch.zeros_like(rows)
     rows = torch.where(counts[..., None], rows, zeros)
     total = torch.sum(rows, axis=1)  # B E
-    n = torch.sum(counts, axis=1, keepdims=True)  # B 1
+    n = torch.where(counts, torch.ones_like(x), torch.zeros_like(x))
+    n = torch.sum(n, axis=1, keepdims=True)  # B 1
     n = torch.where(n == 0, torch.ones_like(n), n)
     y = total / cast_like(n, total)
     known = torch.all(known, axis=1, keepdims=True)  # B 1

@@ -61,9 +61,8 @@ def embedding_bag(x, weight, bag_mask=None):
     zeros = tf.zeros_like(rows)
     rows = tf.where(counts[..., None], rows, zeros)
     total = tf.reduce_sum(rows, axis=1)  # B E
-    n = tf.reduce_sum(
-        tf.cast(counts, tf.int64), axis=1, keepdims=True
-    )  # B 1
+    n = tf.where(counts, tf.ones_like(x), tf.zeros_like(x))
+    n = tf.reduce_sum(n, axis=1, keepdims=True)  # B 1
     n = tf.where(n == 0, tf.ones_like(n), n)
     y = total / cast_like(n, total)
     known = tf.reduce_all(known, axis=1, keepdims=True)  # B 1
@@ -76,6 +75,8 @@ def embedding_bag(x, weight, bag_mask=None):
 
 # region layer
 class EmbeddingBag(tf.keras.layers.Layer):
+    takes = "int32"
+
     def __init__(
         self, num_embeddings: int, embedding_dim: int, **kwargs
     ):
@@ -96,4 +97,13 @@ if __name__ == "__main__":
     layer = EmbeddingBag(num_embeddings=5, embedding_dim=2)
     y = layer(tf.constant([[4, 4, 0], [1, 2, 3]]))
     print(y.shape)
+# endregion
+
+
+# region what differs here
+# tensorflow 2.21.0: gather refuses a wrong id, but clamps it under XLA
+# the gradient of gather is tf.IndexedSlices, a row for each place that
+# is summed only where a tensor is needed: after the cast, so that 1000
+# times 1 is 256 in bfloat16; reshape makes it dense, summed in float32
+# keras 3.15.1: takes is the dtype that compute_output_shape assumes
 # endregion

@@ -24,6 +24,8 @@ from tf_impl.linear import Linear
 
 # region layer
 class TextClassifier(tf.keras.layers.Layer):
+    takes = "int32"
+
     def __init__(
         self,
         num_embeddings: int,
@@ -51,4 +53,11 @@ if __name__ == "__main__":
     layer = TextClassifier(5, 3, num_classes=2)
     y = layer(tf.constant([[4, 4, 0], [1, 2, 3]]))
     print(y.shape)
+# endregion
+
+
+# region what differs here
+# keras 3.15.1: sublayers follow the global dtype policy, not that of
+# the layer which holds them: it is handed on
+# takes: see embedding_bag
 # endregion

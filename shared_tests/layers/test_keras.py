@@ -35,6 +35,7 @@ ENVIRONMENTS = ("tf",)
 
 TILED = HEADS | dict(attention=tf_impl.attention_tiled)
 EVERY = [*SETUPS, ("MultiHeadAttention", TILED, (4, 5, 12))]
+TRAINED = "MLP", "TextClassifier", "TransformerClassifier"
 EVERY_SETUP = pytest.mark.parametrize(
     "layer, config, shape", EVERY, ids=[*NAMES, "attention_tiled"]
 )
@@ -354,7 +355,7 @@ def test_no_warning_of_unbuilt_layers(layer, config, shape):
 
 @pytest.mark.parametrize(
     "layer, config, shape",
-    [s for s in EVERY if s[0] in ("MLP", "TransformerClassifier")],
+    [s for s in EVERY if s[0] in TRAINED],
 )
 def test_compile_and_fit(tmp_path, layer, config, shape):
     """The loss falls, and a saved model goes on from there."""
