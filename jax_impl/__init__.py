@@ -8,6 +8,7 @@ from jax_impl.bilinear import TensorReduction, bilinear
 from jax_impl.builtin_layers import from_builtin, to_builtin
 from jax_impl.centered import CenteredLayer, centered
 from jax_impl.conv import StandardizedConv2d, standardized_conv2d
+from jax_impl.embedding_bag import EmbeddingBag, embedding_bag
 from jax_impl.half_spectrum import HalfSpectrum, half_spectrum
 from jax_impl.linear import Linear, LinearReLU, linear, linear_relu
 from jax_impl.manual_gradient import (
@@ -29,10 +30,12 @@ from jax_impl.quantization.prepare import prepare, set_mode
 from jax_impl.quantization.qat_linear import QATLinear
 from jax_impl.rms_norm import RMSNorm, rms_norm
 from jax_impl.scaled_relu import ScaledReLU, scaled_relu
+from jax_impl.text_classifier import TextClassifier
 from jax_impl.transformer import TransformerClassifier
 
 __all__ = [
     "CenteredLayer",
+    "EmbeddingBag",
     "HalfSpectrum",
     "LSQ",
     "LSQPlus",
@@ -47,6 +50,7 @@ __all__ = [
     "ScaledReLU",
     "StandardizedConv2d",
     "TensorReduction",
+    "TextClassifier",
     "TiedMLP",
     "TransformerClassifier",
     "WeightedSum",
@@ -56,6 +60,7 @@ __all__ = [
     "centered",
     "code_linear",
     "convert",
+    "embedding_bag",
     "fake_quantize",
     "from_builtin",
     "half_spectrum",

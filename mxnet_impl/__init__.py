@@ -11,6 +11,7 @@ from mxnet_impl.bilinear import TensorReduction, bilinear
 from mxnet_impl.builtin_layers import from_builtin, to_builtin
 from mxnet_impl.centered import CenteredLayer, centered
 from mxnet_impl.conv import StandardizedConv2d, standardized_conv2d
+from mxnet_impl.embedding_bag import EmbeddingBag, embedding_bag
 from mxnet_impl.half_spectrum import HalfSpectrum, half_spectrum
 from mxnet_impl.linear import Linear, LinearReLU, linear, linear_relu
 from mxnet_impl.manual_gradient import (
@@ -35,10 +36,12 @@ from mxnet_impl.quantization.prepare import prepare, set_mode
 from mxnet_impl.quantization.qat_linear import QATLinear
 from mxnet_impl.rms_norm import RMSNorm, rms_norm
 from mxnet_impl.scaled_relu import ScaledReLU, scaled_relu
+from mxnet_impl.text_classifier import TextClassifier
 from mxnet_impl.transformer import TransformerClassifier
 
 __all__ = [
     "CenteredLayer",
+    "EmbeddingBag",
     "HalfSpectrum",
     "LSQ",
     "LSQPlus",
@@ -53,6 +56,7 @@ __all__ = [
     "ScaledReLU",
     "StandardizedConv2d",
     "TensorReduction",
+    "TextClassifier",
     "TiedMLP",
     "TransformerClassifier",
     "WeightedSum",
@@ -62,6 +66,7 @@ __all__ = [
     "centered",
     "code_linear",
     "convert",
+    "embedding_bag",
     "fake_quantize",
     "from_builtin",
     "half_spectrum",

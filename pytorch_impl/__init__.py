@@ -9,6 +9,7 @@ from pytorch_impl.bilinear import TensorReduction, bilinear
 from pytorch_impl.builtin_layers import from_builtin, to_builtin
 from pytorch_impl.centered import CenteredLayer, centered
 from pytorch_impl.conv import StandardizedConv2d, standardized_conv2d
+from pytorch_impl.embedding_bag import EmbeddingBag, embedding_bag
 from pytorch_impl.half_spectrum import HalfSpectrum, half_spectrum
 from pytorch_impl.linear import Linear, LinearReLU, linear, linear_relu
 from pytorch_impl.manual_gradient import (
@@ -33,10 +34,12 @@ from pytorch_impl.quantization.prepare import prepare, set_mode
 from pytorch_impl.quantization.qat_linear import QATLinear
 from pytorch_impl.rms_norm import RMSNorm, rms_norm
 from pytorch_impl.scaled_relu import ScaledReLU, scaled_relu
+from pytorch_impl.text_classifier import TextClassifier
 from pytorch_impl.transformer import TransformerClassifier
 
 __all__ = [
     "CenteredLayer",
+    "EmbeddingBag",
     "HalfSpectrum",
     "LSQ",
     "LSQPlus",
@@ -51,6 +54,7 @@ __all__ = [
     "ScaledReLU",
     "StandardizedConv2d",
     "TensorReduction",
+    "TextClassifier",
     "TiedMLP",
     "TransformerClassifier",
     "WeightedSum",
@@ -60,6 +64,7 @@ __all__ = [
     "centered",
     "code_linear",
     "convert",
+    "embedding_bag",
     "fake_quantize",
     "from_builtin",
     "half_spectrum",

@@ -17,6 +17,8 @@ from shared_tests.draws import (
     Draw,
     case,
     classes,
+    ids,
+    labels,
     mask,
     normal,
     number,
@@ -26,6 +28,7 @@ from shared_tests.draws import (
     trained,
     values,
     variant,
+    whole,
     zeros,
 )
 
@@ -36,6 +39,8 @@ HEADS = dict(embed_dim=12, num_heads=3)
 CLASSIFIER = dict(
     input_dim=5, embed_dim=12, num_heads=3, num_layers=2, num_classes=4
 )
+BAG = dict(num_embeddings=11, embedding_dim=3)
+TEXT = BAG | dict(num_classes=4)
 Q, K = (2, 3, 5, 4), (2, 3, 7, 4)
 LEARNED = dict(
     weight_quantizer="lsq", input_quantizer="lsq", input_bits=4
@@ -363,6 +368,53 @@ CASES = [
     case("TransformerClassifier", "many_tokens", CLASSIFIER,
          dict(x=normal(2, 61, 5)), "many_terms", "positions up to 60"),
 
+    # embedding_bag: x are integers, ids of rows
+    case("EmbeddingBag", "basic", BAG, dict(x=labels(5, 7, classes=11)),
+         "basic compiled low_precision", "the mean of 7 rows"),
+    case("EmbeddingBag", "masked", BAG,
+         dict(x=labels(5, 7, classes=11), bag_mask=mask(5, 7)),
+         "mask compiled", "a mean of those that count alone"),
+    case("EmbeddingBag", "repeated_ids", BAG,
+         dict(x=whole(3, 3, 8, 3, 3, 3, 3, 3, 0, 3, shape=(2, 5))),
+         "repeated", "the gradient of a row sums over its places"),
+    case("EmbeddingBag", "one_id", dict(num_embeddings=1, embedding_dim=3),
+         dict(x=whole(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, shape=(2, 5))),
+         "repeated size_1", "one row is all there is"),
+    case("EmbeddingBag", "one_place", BAG, dict(x=labels(5, 1, classes=11)),
+         "size_1", "bags of one: the row itself"),
+    case("EmbeddingBag", "empty_bag", BAG,
+         dict(x=labels(5, 7, classes=11), bag_mask=mask(5, 7, closed=(1, 4))),
+         "mask empty_bag compiled", "0 with gradient 0, never NaN"),
+    case("EmbeddingBag", "all_masked", BAG,
+         dict(x=labels(5, 7, classes=11), bag_mask=mask(5, 7, allow=0.0)),
+         "mask empty_bag", "nothing counts: the gradient is 0 everywhere"),
+    case("EmbeddingBag", "padding", BAG,
+         dict(x=whole(4, 0, -1, 2**31 - 1, 9, 10, shape=(3, 2)),
+              bag_mask=mask(3, 2, allow=1.0, closed=(1,))),
+         "mask at_bound", "what does not count may be any number"),
+    case("EmbeddingBag", "batch_1", BAG, dict(x=labels(1, 7, classes=11)),
+         "batch_1", "an axis of size 1 hides broadcasting mistakes"),
+    case("EmbeddingBag", "empty_batch", BAG, dict(x=labels(0, 7, classes=11)),
+         "empty_batch", "the gradient is 0, not stale memory"),
+    case("EmbeddingBag", "large",
+         dict(num_embeddings=101, embedding_dim=19),
+         dict(x=labels(37, 211, classes=101), bag_mask=mask(37, 211)),
+         "mask many_terms", "about 46 places name each row"),
+    case("EmbeddingBag", "offset_1e4", BAG,
+         dict(x=labels(5, 7, classes=11)), "offset_1e4",
+         "large numbers that lie close together",
+         params=dict(weight=normal(11, 3, offset=1e4))),
+    case("TextClassifier", "basic", TEXT, dict(x=labels(5, 7, classes=11)),
+         "basic compiled low_precision", "a bag, then a dense layer"),
+    case("TextClassifier", "masked", TEXT,
+         dict(x=labels(5, 7, classes=11), bag_mask=mask(5, 7, closed=(2,))),
+         "mask empty_bag", "an empty bag leaves the bias"),
+    case("TextClassifier", "batch_1", TEXT, dict(x=labels(1, 7, classes=11)),
+         "batch_1", "an axis of size 1 hides broadcasting mistakes"),
+    case("TextClassifier", "empty_batch", TEXT,
+         dict(x=labels(0, 7, classes=11)),
+         "empty_batch", "three gradients of 0"),
+
     # training: hyper-parameters are dyadic, so that no framework rounds
     trained("Linear", "sgd", LINEAR, (5, 7), numbers(5, 3),
             "squared_error", "sgd", 1 / 16, "the shortest trajectory"),
@@ -390,6 +442,9 @@ CASES = [
             CLASSIFIER | dict(num_layers=1, embed_dim=6), (6, 7, 5),
             classes(6, 4), "cross_entropy", "momentum", 1 / 16,
             "the same with a velocity alone"),
+    trained("TextClassifier", "adam", TEXT, ids(6, 7, below=11),
+            classes(6, 4), "cross_entropy", "adam", 1 / 64,
+            "rows that no id of a batch names move on by their moments"),
 ]
 
 ATTENTION = [

@@ -82,8 +82,10 @@ def case(layer, name, config, inputs, flags, reason, params=None):
 
 
 def trained(layer, name, config, x, target, loss, rule, lr, reason):
-    """20 steps of training.py, one batch a step, first axis the step."""
-    inputs = dict(x=normal(20, *x), target=target(20))
+    """20 steps of training.py, one batch a step, first axis the step;
+    x is a shape, or makes the draw as target does."""
+    x = x(20) if callable(x) else normal(20, *x)
+    inputs = dict(x=x, target=target(20))
     training = dict(loss=loss, rule=rule, lr=lr)
     flags = f"training {rule}"
     one = case(layer, name, config, inputs, flags, reason)
@@ -96,6 +98,10 @@ def numbers(*shape):
 
 def classes(batch, count):
     return lambda steps: labels(steps, batch, classes=count)
+
+
+def ids(*shape, below):
+    return lambda steps: labels(steps, *shape, classes=below)
 
 
 def variant(of, layer, **config):

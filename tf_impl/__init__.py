@@ -12,6 +12,7 @@ from tf_impl.bilinear import TensorReduction, bilinear
 from tf_impl.builtin_layers import from_builtin, to_builtin
 from tf_impl.centered import CenteredLayer, centered
 from tf_impl.conv import StandardizedConv2d, standardized_conv2d
+from tf_impl.embedding_bag import EmbeddingBag, embedding_bag
 from tf_impl.half_spectrum import HalfSpectrum, half_spectrum
 from tf_impl.linear import Linear, LinearReLU, linear, linear_relu
 from tf_impl.manual_gradient import (
@@ -34,10 +35,12 @@ from tf_impl.quantization.qat_linear import QATLinear
 from tf_impl.rms_norm import RMSNorm, rms_norm
 from tf_impl.scaled_relu import ScaledReLU, scaled_relu
 from tf_impl.serializable import register, serializable_layers
+from tf_impl.text_classifier import TextClassifier
 from tf_impl.transformer import TransformerClassifier
 
 __all__ = [
     "CenteredLayer",
+    "EmbeddingBag",
     "HalfSpectrum",
     "LSQ",
     "LSQPlus",
@@ -52,6 +55,7 @@ __all__ = [
     "ScaledReLU",
     "StandardizedConv2d",
     "TensorReduction",
+    "TextClassifier",
     "TiedMLP",
     "TransformerClassifier",
     "WeightedSum",
@@ -61,6 +65,7 @@ __all__ = [
     "centered",
     "code_linear",
     "convert",
+    "embedding_bag",
     "fake_quantize",
     "from_builtin",
     "half_spectrum",

@@ -58,7 +58,8 @@ def without_numbers(value):
 
 
 def compute_output_shape(self, input_shape):
-    x = keras.KerasTensor(input_shape, self.variable_dtype)
+    dtype = getattr(self, "takes", self.variable_dtype)
+    x = keras.KerasTensor(input_shape, dtype)
     return self.compute_output_spec(x).shape
 
 

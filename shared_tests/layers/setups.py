@@ -1,8 +1,10 @@
 """Every public layer, as users make it: (name, arguments, shape of x).
 
 For the tests of what a layer has to be able to do in its framework,
-whatever it computes.
+whatever it computes. An x of shape (..., WORDS) holds ids of words.
 """
+
+import numpy as np
 
 LINEAR = dict(in_features=7, out_features=3)
 LEARNED = dict(weight_quantizer="lsq", input_quantizer="pact")
@@ -14,6 +16,8 @@ TOKENS = dict(
     num_layers=2,
     num_classes=4,
 )
+WORDS, VOCABULARY = 9, 11
+BAG = dict(num_embeddings=VOCABULARY, embedding_dim=3)
 SETUPS = [
     ("CenteredLayer", {}, (4, 7)),
     ("Linear", LINEAR, (4, 7)),
@@ -39,11 +43,25 @@ SETUPS = [
     ("MultiHeadAttention", HEADS | dict(causal=True), (4, 5, 12)),
     ("QATLinear", LINEAR | dict(weight_bits=4), (4, 7)),
     ("QATLinear", LINEAR | LEARNED, (4, 7)),
+    ("EmbeddingBag", BAG, (4, WORDS)),
+    ("TextClassifier", BAG | dict(num_classes=5), (4, WORDS)),
     ("TransformerClassifier", TOKENS, (4, 6, 5)),
 ]
 NAMES = [f"{name}-{i}" for i, (name, _, _) in enumerate(SETUPS)]
 # what prepare changes, and convert after it
 PREPARED = [s for s in SETUPS if s[0] in ("MLP", SETUPS[-1][0])]
+
+
+def of_ids(shape):
+    return shape[1:] == (WORDS,)
+
+
+def drawn(shape, dtype=np.float32, seed=0):
+    """x: random numbers, or ids."""
+    rng = np.random.default_rng(seed)
+    if of_ids(shape):
+        return rng.integers(VOCABULARY, size=shape, dtype=np.int32)
+    return rng.standard_normal(shape, dtype)
 
 
 def assign(param, array):

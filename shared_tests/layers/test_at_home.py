@@ -9,7 +9,7 @@ import pickle
 import numpy as np
 import pytest
 
-from shared_tests.layers.setups import NAMES, SETUPS
+from shared_tests.layers.setups import NAMES, SETUPS, drawn
 
 ENVIRONMENTS = ("pytorch", "jax")
 
@@ -23,7 +23,7 @@ def started(framework, adapter, package, start):
     """The layer and x; quantizers have seen x, and no longer move."""
 
     def started(layer, config, shape):
-        x = np.random.default_rng(0).standard_normal(shape)
+        x = drawn(shape, np.float64)
         # the JAX adapter turns float64 on: layers start in it
         precision = "float64" if framework == "jax" else "float32"
         x = adapter.to_tensor(x, precision)

@@ -55,7 +55,17 @@ WITH_PARAMS = {
     "MultiHeadAttention": "qkv.weight",
     "TransformerClassifier": "blocks.0.attention.out.weight",
 }
-EVERY_LAYER = pytest.mark.parametrize("layer", CONFIGS)
+BAG = dict(num_embeddings=11, embedding_dim=3)
+OF_IDS = {
+    "EmbeddingBag": BAG,
+    "TextClassifier": BAG | dict(num_classes=4),
+}
+CONFIGS |= OF_IDS
+WITH_PARAMS["EmbeddingBag"] = "weight"
+WITH_PARAMS["TextClassifier"] = "bag.weight"
+EVERY_LAYER = pytest.mark.parametrize(
+    "layer", [layer for layer in CONFIGS if layer not in OF_IDS]
+)
 
 
 def built(adapter, layer):
@@ -287,6 +297,69 @@ def test_an_impossible_block(adapter, size):
     words = "block_size expected an integer of at least 1"
     with refused(ValueError, words, f"got {size}"):
         attend(adapter, "attention_tiled", block_size=size)
+
+
+OF_EVERY_ID = pytest.mark.parametrize("layer", OF_IDS)
+
+
+@OF_EVERY_ID
+@pytest.mark.parametrize("dtype", ["float32", "int8", "uint8", "bool"])
+def test_ids_of_another_dtype(adapter, layer, dtype):
+    x = np.ones((5, 7), dtype)
+    with refused(TypeError, "x expected int32 or int64", "got", dtype):
+        adapter.run(built(adapter, layer), {"x": x})
+
+
+@OF_EVERY_ID
+@pytest.mark.parametrize("shape", [(), (7,), (2, 5, 7)])
+def test_bags_of_another_rank(adapter, layer, shape):
+    x = np.ones(shape, np.int32)
+    words = r"x expected shape \(B, L\)", re.escape(str(shape))
+    with refused(ValueError, *words):
+        adapter.run(built(adapter, layer), {"x": x})
+
+
+@OF_EVERY_ID
+def test_bags_without_a_place(adapter, layer):
+    x = np.ones((5, 0), np.int32)
+    words = "L of x expected an integer of at least 1", "got 0"
+    with refused(ValueError, *words):
+        adapter.run(built(adapter, layer), {"x": x})
+
+
+@OF_EVERY_ID
+@pytest.mark.parametrize("wrong", [-1, -12, 11, 1000, 2**31 - 1])
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_an_id_that_names_no_row(adapter, layer, wrong, dtype):
+    """Some frameworks clamp it, count it from the end or read on."""
+    x = np.ones((5, 7), dtype)
+    x[3, 2] = wrong
+    words = f"embedding_bag: x expected ids from 0 to 10, got {wrong}"
+    with refused(ValueError, words):
+        adapter.run(built(adapter, layer), {"x": x})
+    counts = np.ones(x.shape, bool)
+    counts[3, 2] = False  # then it may be any number
+    y = adapter.run(built(adapter, layer), dict(x=x, bag_mask=counts))
+    assert np.isfinite(y["out.y"]).all()
+
+
+@OF_EVERY_ID
+@pytest.mark.parametrize(
+    "shape, dtype, error, words",
+    [
+        ((5, 6), bool, ValueError, r"shape \(B=5, L=7\), got \(5, 6\)"),
+        ((1, 7), bool, ValueError, r"shape \(B=5, L=7\), got \(1, 7\)"),
+        ((7,), bool, ValueError, r"shape \(B=5, L=7\), got \(7,\)"),
+        ((5, 7), "float32", TypeError, "bool, got float32"),
+        ((5, 7), "int32", TypeError, "bool, got int32"),
+    ],
+)
+def test_a_mask_of_bags(adapter, layer, shape, dtype, error, words):
+    inputs = dict(
+        x=np.ones((5, 7), "i4"), bag_mask=np.ones(shape, dtype)
+    )
+    with refused(error, f"bag_mask expected {words}"):
+        adapter.run(built(adapter, layer), inputs)
 
 
 def test_half_spectrum_needs_an_axis(adapter):

@@ -349,6 +349,31 @@ def positions(tokens, width):
     return where
 
 
+def embedding_bag(config, x, g, weight, bag_mask=None):
+    y, dweight = np.zeros_like(g), np.zeros_like(weight)
+    for b, bag in enumerate(x):
+        counted = [
+            row
+            for place, row in enumerate(bag)
+            if bag_mask is None or bag_mask[b, place]
+        ]
+        for row in counted:
+            y[b] += weight[row] / len(counted)
+            dweight[row] += g[b] / len(counted)
+    return y, {"weight": dweight}
+
+
+def text_classifier(config, x, g, bag_mask=None, **params):
+    bag = params["bag.weight"]
+    own = params["linear.weight"], params["linear.bias"]
+    like = np.zeros((len(x), bag.shape[1]), LONG)
+    mean, _ = embedding_bag({}, x, like, bag, bag_mask)
+    y, grads = linear({}, mean, g, *own)
+    _, of_bag = embedding_bag({}, x, grads.pop("x"), bag, bag_mask)
+    grads = {f"linear.{n}": value for n, value in grads.items()}
+    return y, grads | {"bag.weight": of_bag["weight"]}
+
+
 def quantize(config, x, scale, zero_point):
     """Codes as far as they go, and which of them are inside."""
     bits, signed = config.get("bits", 8), config.get("signed", True)
@@ -550,6 +575,8 @@ DEFINITIONS = {
     "attention_tiled": attention,
     "MultiHeadAttention": multi_head_attention,
     "TransformerClassifier": transformer,
+    "EmbeddingBag": embedding_bag,
+    "TextClassifier": text_classifier,
     "TiedMLP": tied_mlp,
     "HalfSpectrum": half_spectrum,
     "RMSNorm": rms_norm,
@@ -684,7 +711,19 @@ def built_in_tied_mlp(inputs, p, config):
     return built_in_mlp(inputs, two, dict(scale=1.0))
 
 
+def built_in_bag(inputs, p, config):
+    """Flat ids, and where each bag starts: PyTorch's other form."""
+    x, counts = inputs["x"], inputs.get("bag_mask")
+    if counts is None:
+        return functional.embedding_bag(x, p["weight"], mode="mean")
+    sizes = counts.sum(axis=1)
+    return functional.embedding_bag(
+        x[counts], p["weight"], sizes.cumsum(0) - sizes, mode="mean"
+    )
+
+
 BUILT_INS = {
+    "EmbeddingBag": built_in_bag,
     "RMSNorm": lambda inputs, p, config: functional.rms_norm(
         inputs["x"],
         p["weight"].shape,

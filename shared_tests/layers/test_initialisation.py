@@ -29,6 +29,8 @@ TIED = dict(features=320)
 REDUCTION = dict(in_features=53, out_features=41)
 CONV = dict(in_channels=61, out_channels=67, kernel_size=5)
 HEADS = dict(embed_dim=320, num_heads=4)
+BAG = dict(num_embeddings=500, embedding_dim=300)
+TEXT = BAG | dict(num_classes=400)
 CLASSIFIER = dict(
     input_dim=330,
     embed_dim=320,
@@ -60,6 +62,9 @@ DRAWN = [
     ("MultiHeadAttention", HEADS, "qkv.weight", math.sqrt(6 / 1280)),
     ("MultiHeadAttention", HEADS, "out.weight", math.sqrt(6 / 640)),
     ("QATLinear", LINEAR, "weight", math.sqrt(6 / 700)),
+    ("EmbeddingBag", BAG, "weight", math.sqrt(6 / 800)),
+    ("TextClassifier", TEXT, "bag.weight", math.sqrt(6 / 800)),
+    ("TextClassifier", TEXT, "linear.weight", math.sqrt(6 / 700)),
     *(
         ("TransformerClassifier", CLASSIFIER, name, math.sqrt(6 / both))
         for name, both in {

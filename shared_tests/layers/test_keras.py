@@ -17,6 +17,8 @@ from shared_tests.layers.setups import (
     NAMES,
     PREPARED,
     SETUPS,
+    drawn,
+    of_ids,
 )
 from shared_tests.run import group
 from shared_tests.verdict import judge
@@ -33,13 +35,14 @@ ENVIRONMENTS = ("tf",)
 
 TILED = HEADS | dict(attention=tf_impl.attention_tiled)
 EVERY = [*SETUPS, ("MultiHeadAttention", TILED, (4, 5, 12))]
+TRAINED = "MLP", "TextClassifier", "TransformerClassifier"
 EVERY_SETUP = pytest.mark.parametrize(
     "layer, config, shape", EVERY, ids=[*NAMES, "attention_tiled"]
 )
 
 
 def draw(*shape):
-    return np.random.default_rng(0).standard_normal(shape, np.float32)
+    return drawn(shape)
 
 
 def started(layer, config, shape, **kwargs):
@@ -66,13 +69,18 @@ def reloaded(model, folder):
     return keras.saving.load_model(folder / "model.keras")
 
 
+def entry(shape):
+    dtype = "int32" if of_ids(shape) else None
+    return keras.Input(shape[1:], dtype=dtype)
+
+
 def functional(layer, shape):
-    x = keras.Input(shape[1:])
+    x = entry(shape)
     return keras.Model(x, layer(x))
 
 
 def sequential(layer, shape):
-    return keras.Sequential([keras.Input(shape[1:]), layer])
+    return keras.Sequential([entry(shape), layer])
 
 
 @pytest.mark.parametrize("make", [functional, sequential])
@@ -347,7 +355,7 @@ def test_no_warning_of_unbuilt_layers(layer, config, shape):
 
 @pytest.mark.parametrize(
     "layer, config, shape",
-    [s for s in EVERY if s[0] in ("MLP", "TransformerClassifier")],
+    [s for s in EVERY if s[0] in TRAINED],
 )
 def test_compile_and_fit(tmp_path, layer, config, shape):
     """The loss falls, and a saved model goes on from there."""
@@ -381,7 +389,7 @@ def test_compile_and_fit(tmp_path, layer, config, shape):
 @EVERY_SETUP
 def test_in_containers(layer, config, shape, prefix, hold):
     made = started(layer, config, shape)
-    holder = hold(made, keras.Input(shape[1:]))
+    holder = hold(made, entry(shape))
     if prefix.startswith("held."):
         outer = keras.layers.Layer()
         outer.held = holder

@@ -9,7 +9,7 @@ from flax import nnx
 import jax_impl
 from jax_impl import adapter  # turns float64 on
 from jax_impl.parameters import list_parameters
-from shared_tests.layers.setups import SETUPS
+from shared_tests.layers.setups import SETUPS, drawn
 
 ENVIRONMENTS = ("jax",)
 
@@ -34,7 +34,7 @@ def same(a, b):
 def test_an_ensemble(layer, config, shape):
     """Three of them by nnx.vmap, trained in every mode: each is what it
     is alone."""
-    x = jnp.asarray(np.random.default_rng(0).standard_normal(shape))
+    x = jnp.asarray(drawn(shape, np.float64))
     make = getattr(jax_impl, layer)
 
     @nnx.split_rngs(splits=3)

@@ -41,6 +41,8 @@ WHOLE = dict(
     axis=1,
     num_channels=7,
     block_size=100,
+    num_embeddings=100,
+    embedding_dim=5,
 )
 REAL = dict(
     scale=0.25, eps=0.125, alpha_init=2.0, momentum=0.25, percent=75.0
@@ -54,6 +56,7 @@ FLAGS = dict(
     input_signed=True,
 )
 OTHERS = {"attention", "weight_quantizer", "input_quantizer", "rngs"}
+OF_IDS = {"EmbeddingBag", "TextClassifier"}
 SHAPES = {
     "StandardizedConv2d": (2, 2, 7, 6),
     "MultiHeadAttention": (2, 3, 100),
@@ -69,6 +72,7 @@ ARRAYS = {
     "bilinear": dict(x=(4, 7), weight=(7, 7, 3)),
     "centered": dict(x=(4, 7)),
     "code_linear": LINEAR | dict(x_scale=(), w_scale=(3,)),
+    "embedding_bag": dict(x=(4, 7), weight=(100, 5), bag_mask=(4, 7)),
     "fake_quantize": QUANTIZED,
     "half_spectrum": dict(x=(4, 7)),
     "linear": LINEAR,
@@ -167,6 +171,9 @@ def run(adapter):
                 if n.endswith(("step", "alpha"))
             }
             inputs = drawn(dict(x=SHAPES.get(name, (4, 7))))
+        if name in OF_IDS:
+            ids = np.arange(28, dtype=np.int32).reshape(4, 7)
+            inputs = dict(x=3 * ids)
         built = adapter.build(name, config, params, "float32")
         y = adapter.run(built, inputs)["out.y"]
         cotangents = {"y": np.ones_like(y)}

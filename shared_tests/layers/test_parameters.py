@@ -88,6 +88,20 @@ NAMES = [
         },
     ),
     (
+        "EmbeddingBag",
+        dict(num_embeddings=11, embedding_dim=3),
+        {"weight": (11, 3)},
+    ),
+    (
+        "TextClassifier",
+        dict(num_embeddings=11, embedding_dim=3, num_classes=4),
+        {
+            "bag.weight": (11, 3),
+            "linear.weight": (4, 3),
+            "linear.bias": (4,),
+        },
+    ),
+    (
         "TransformerClassifier",
         dict(
             input_dim=5,

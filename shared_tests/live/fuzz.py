@@ -36,6 +36,7 @@ from shared_tests.live.planted import FAULTS, plant
 from shared_tests.live.random_rows import (
     LAYERS,
     LOW,
+    VOCABULARY,
     Dice,
     draw_row,
     shape_of,
@@ -109,6 +110,8 @@ def of_kind(draw, spec, mood):
         return rng.random(shape) < draw(
             st.sampled_from([0.6, 1.0, 0.2])
         )
+    if what == "id":
+        return rng.integers(VOCABULARY, size=shape, dtype=np.int32)
     if what == "zero":
         return rng.integers(-9, 10, shape, dtype=np.int32)
     step = draw(st.sampled_from([0.125, 0.1, 0.37, 2.0, 0.0173]))
@@ -132,6 +135,7 @@ STEPS = ("step", "alpha")
 def output_of(row):
     """(shape, dtype kind) of y."""
     fixed = {"mask": True, "step": 0.5, "zero": np.int32(0)}
+    fixed["id"] = np.int32(1)
     inputs = {}
     for name, spec in row.inputs.items():
         value = np.float32(0.5)

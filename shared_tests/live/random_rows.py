@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 LOW = ("bfloat16", "float16")
+VOCABULARY = 11
 SMALL = (2, 3, 4, 5, 6, 7)
 
 
@@ -180,6 +181,18 @@ def transformer(dice, layer):
     return config, dict(x=(b, n, i))
 
 
+def bags(dice, layer):
+    """Ids are below VOCABULARY, whatever the sizes."""
+    b, places, width, c = dice.sizes(4, 1)
+    config = dict(num_embeddings=VOCABULARY, embedding_dim=width)
+    if layer == "TextClassifier":
+        config["num_classes"] = c
+    inputs = dict(x=("id", (b, places)))
+    if dice.flip():
+        inputs["bag_mask"] = ("mask", (b, places))
+    return config, inputs
+
+
 def quantize(dice, layer):
     shape = tuple(dice.sizes(2, 1))
     axis = dice.pick(None, 0, 1, -1)
@@ -219,6 +232,8 @@ LAYERS = {
     "attention": attention,
     "attention_tiled": attention,
     "MultiHeadAttention": heads,
+    "EmbeddingBag": bags,
+    "TextClassifier": bags,
     "TransformerClassifier": transformer,
     "quantize": quantize,
     "fake_quantize": quantize,

@@ -107,6 +107,9 @@ def request_of(number):
             drawn = scale * (offset + rng.standard_normal(shape))
         elif spec[0] == "mask":
             return rng.random(shape) < 0.7
+        elif spec[0] == "id":
+            below = random_rows.VOCABULARY
+            return rng.integers(below, size=shape, dtype=np.int32)
         elif spec[0] == "zero":
             return rng.integers(-9, 10, shape, dtype=np.int32)
         else:
