@@ -5,6 +5,8 @@ ENVIRONMENTS := tools $(ALL) triton
 STAMPS := $(ENVIRONMENTS:%=.venv/%/.stamp)
 # in these the four are compared; tests need one more, of the GPU kernels
 COMPARED := $(filter-out .venv/triton/.stamp,$(STAMPS))
+# engines that run exported files, and exporters that need more packages
+EXPORTS := exports jax2onnx tf2onnx
 PYTHON3 := $(shell command -v python3.11 || command -v python3)
 UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 TOOLS := .venv/tools/bin/python
@@ -52,7 +54,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
 .PHONY: help parity test-all lint format fixtures fixtures-check
 .PHONY: compare show alignment memory ledger digits fuzz check mutants bench-gpu
-.PHONY: false-alarms error-budgets power ports
+.PHONY: false-alarms error-budgets power ports export
 .PHONY: environments kernels clean $(ENVIRONMENTS:%=test-%)
 
 help: ## this text
@@ -114,6 +116,9 @@ power: .venv/tools/.stamp ## how small a fault each case sees; docs/power.md
 ports: .venv/tools/.stamp .venv/ports/.stamp ## judge ports that others wrote; docs/ports.md: NAMES=bert,gpt2
 	@$(TOOL) ports --names "$(NAMES)" $(if $(FRESH),--fresh)
 
+export: environments $(EXPORTS:%=.venv/%/.stamp) ## every layer as a file, run by other engines: LAYER=MLP FRAMEWORKS=jax
+	@$(TOOL) export --layer "$(LAYER)" --frameworks "$(FRAMEWORKS)"
+
 lint: .venv/tools/.stamp ## ruff: errors and formatting
 	@.venv/tools/bin/ruff check --no-cache .
 	@.venv/tools/bin/ruff format --no-cache --check .
@@ -147,9 +152,12 @@ clean: ## remove build/ and the environments
 .venv/triton/.stamp: UV_TORCH_BACKEND := cpu
 # of its own: ports that others wrote need older libraries beside ours
 .venv/ports/.stamp: shared_tests/ports/requirements.txt
+.venv/exports/.stamp: shared_tests/exports/requirements.txt
+.venv/jax2onnx/.stamp: shared_tests/exports/requirements-jax2onnx.txt
+.venv/tf2onnx/.stamp: shared_tests/exports/requirements-tf2onnx.txt
 $(foreach fw,$(ALL),$(eval .venv/$(fw)/.stamp: $(fw)_impl/requirements.txt))
 
-$(STAMPS) .venv/ports/.stamp: .venv/%/.stamp: | $(UV)
+$(STAMPS) $(EXPORTS:%=.venv/%/.stamp) .venv/ports/.stamp: .venv/%/.stamp: | $(UV)
 	@mkdir -p $(LOGS)
 	@echo "building .venv/$*"
 	@rm -rf .venv/$*

@@ -38,6 +38,7 @@ class Graph:
         """parameters: {Parameter: its name in the file}"""
         self.names, self.shapes = dict(parameters), {}
         self.inputs, self.nodes, self.constants = [], [], {}
+        self.dynamic = dynamic
         floats = []
         for name, x in inputs.items():
             axes = dynamic.get(name, {})

@@ -62,6 +62,11 @@ TOOLS = {
         "build/ports/ has the rows of all models that have ended, and the"
         " next run goes on",
     ),
+    "export": (
+        "exports.make_exports",
+        "build/exports/ has the files that were written, and the results"
+        " of the run before",
+    ),
     "power": ("power", "docs/power.md is as it was"),
 }
 # what is wrong with the place, not with the tool

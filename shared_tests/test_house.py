@@ -50,8 +50,8 @@ def is_test(path):
 def test_the_wings_are_these():
     assert (
         set(
-            "builtins layers live performance ports real_data side_by_side"
-            " trials".split()
+            "builtins exports layers live performance ports real_data"
+            " side_by_side trials".split()
         )
         == WINGS
     )

@@ -1,24 +1,21 @@
-"""Export: a converted model as an ONNX file, with the same codes.
+"""Int8Linear in ONNX's own operators, with the same codes.
 
-to_onnx(model, x, path)  x is an example; the size of its first axis may
-    change. Every Int8Linear becomes
+to_onnx(model, x, path)  a converted model as a file; x is an example,
+    the size of its first axis may change. See export for any layer
+OnnxLinear  takes the place of an Int8Linear there:
     Mul(x, inv), Clip, QuantizeLinear   the codes: its own scale is 1,
         since ONNX divides by a scale where the pages multiply by inv,
         which gives other codes at half steps
     MatMulInteger, Add                  the sums, exact in int32
     DequantizeLinear                    times out_scale, rounded once
     IsNaN, Where, ReduceSum, Add        NaN in the rows of x that have it
-The file appears under its name when it is whole
 
-Needs:  onnx and onnxscript
 Raises: ValueError for a model without Int8Linear
 Ref:    ONNX operators QuantizeLinear 21, MatMulInteger 10
 """
 
 # region imports
-import copy
 import os
-import pathlib
 import tempfile
 
 import torch
@@ -27,7 +24,7 @@ from torch.onnx.ops import symbolic
 
 from pytorch_impl.quantization.codes import code_range
 from pytorch_impl.quantization.int8_linear import Int8Linear
-from pytorch_impl.quantization.places import find, replace
+from pytorch_impl.quantization.places import find
 
 OPSET = 21
 # endregion
@@ -46,22 +43,12 @@ def onnx_op(name: str, inputs, dtype, shape, **attributes):
 
 
 def to_onnx(model, x, path):
-    found = find(model, Int8Linear)
-    if not found:
+    from pytorch_impl import export  # it imports this page
+
+    if not find(model, Int8Linear):
         want, got = "a converted model", type(model).__name__
         raise ValueError(f"to_onnx: model expected {want}, got {got}")
-    model = copy.deepcopy(model).eval()
-    for name, layer in found.items():
-        model = replace(model, name, OnnxLinear(layer))
-    batch = ({0: torch.export.Dim("batch")},)
-    program = torch.onnx.export(
-        model, (x,), dynamic_shapes=batch, opset_version=OPSET
-    )
-    path = pathlib.Path(path)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = pathlib.Path(folder) / path.name
-        program.save(part)
-        os.replace(part, path)
+    export.to_onnx(model, {"x": x}, path)
 
 
 # endregion

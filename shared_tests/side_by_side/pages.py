@@ -17,8 +17,11 @@ NOT_PAGES = {
     "__init__.py",
     "adapter.py",
     "at_home.py",
+    "export.py",
+    "onnx_layers.py",
     "quantization/__init__.py",
     "quantization/export.py",
+    "quantization/onnx_quantizer.py",
     "transforms.py",
 }
 DIFFERS = "what differs here"

@@ -1,0 +1,248 @@
+"""What the matrix of exports is held against: what is known to fail.
+
+A row of KNOWN says which rows of the matrix do not pass, and why. All of
+them have to be there, and to say so in these words: one that passes
+after all ends the run with an error, as one does that fails and is not
+named here. So a limit of an exporter or an engine is noticed when it is
+gone. A cell is green only where something ran and passed.
+"""
+
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+# verdicts of a row: what came, and after KNOWN what it means
+PASS, FAIL, REFUSED = "pass", "fail", "refused"
+FAILS, NOT_OFFERED = "fails", "not offered"
+
+
+class Known(NamedTuple):
+    """The fields but the last four are patterns such as *Linear."""
+
+    framework: str
+    format: str
+    engine: str
+    layer: str
+    precision: str
+    state: str  # FAILS or NOT_OFFERED
+    words: str  # which the row has in its detail
+    reason: str  # whose limit, with the version
+    case: str = "*"
+    lucky: bool = (
+        False  # may pass where no number needs what is missing
+    )
+
+
+ANY = "*"
+OPENVINO = "OpenVINO 2026.4.1 computes float64 in float32 on the CPU"
+RULE = (
+    "torch 2.13.0 saves no traced autograd.Function, whose gradient is"
+    " written by hand"
+)
+TOKENS = "a trace of torch 2.13.0 keeps its number of tokens"
+EINSUM = "ONNX's Einsum and, before opset 22, Conv have no bfloat16"
+NO_BFLOAT16 = "MXNet 1.9.1 has no bfloat16 in Python"
+RULED = (
+    "WeightedSum ManualLinear attention_tiled fake_quantize PACT LSQ"
+    " LSQPlus pact lsq QATLinear QATMultiHeadAttention"
+)
+PRODUCTS = (
+    "Linear LinearReLU MLP TiedMLP TensorReduction WeightedSum ManualLinear"
+    " MultiHeadAttention StandardizedConv2d"
+)
+KNOWN = [
+    # engines
+    Known(
+        ANY,
+        "onnx",
+        "openvino",
+        ANY,
+        "float64",
+        NOT_OFFERED,
+        "allowed",
+        OPENVINO,
+        lucky=True,
+    ),
+    Known(
+        ANY,
+        "onnx",
+        "onnxruntime",
+        "*tandardized*",
+        "float64",
+        NOT_OFFERED,
+        "implementation for Conv(11)",
+        "onnxruntime 1.31.1 has no Conv of float64 on the CPU",
+    ),
+    # PyTorch
+    Known(
+        "pytorch",
+        "torchscript",
+        ANY,
+        RULED,
+        ANY,
+        FAILS,
+        "Could not export Python function call",
+        RULE,
+    ),
+    Known(
+        "pytorch",
+        "torchscript",
+        ANY,
+        "MultiHeadAttention TransformerClassifier",
+        ANY,
+        FAILS,
+        "RuntimeError",
+        TOKENS,
+    ),
+    Known(
+        "pytorch",
+        "onnx",
+        "onnxruntime",
+        PRODUCTS,
+        "bfloat16",
+        NOT_OFFERED,
+        "Type 'tensor(bfloat16)'",
+        EINSUM,
+    ),
+    Known(
+        "pytorch",
+        "onnx",
+        "onnxruntime",
+        "ScaledReLU",
+        "bfloat16",
+        NOT_OFFERED,
+        "implementation for Expand(13)",
+        "onnxruntime 1.31.1 has no Expand of bfloat16",
+    ),
+    Known(
+        "pytorch",
+        "onnx",
+        "onnxruntime",
+        "RMSNorm",
+        "float64",
+        FAILS,
+        "allowed error",
+        "torch 2.13.0 writes eps, a Python number, as float32",
+        lucky=True,
+    ),
+    Known(
+        "pytorch",
+        "onnx",
+        ANY,
+        "WeightedSum",
+        "float16",
+        FAILS,
+        "dtype float32",
+        "torch 2.13.0 leaves its sum of float16 in float32",
+    ),
+    Known(
+        "pytorch",
+        "onnx",
+        "openvino",
+        "WeightedSum",
+        "bfloat16",
+        FAILS,
+        "dtype float32",
+        "torch 2.13.0 leaves its sum of bfloat16 in float32",
+    ),
+    # MXNet
+    Known(
+        "mxnet",
+        ANY,
+        ANY,
+        ANY,
+        "bfloat16",
+        NOT_OFFERED,
+        NO_BFLOAT16,
+        NO_BFLOAT16,
+    ),
+    Known(
+        "mxnet",
+        "symbol",
+        ANY,
+        "HalfSpectrum",
+        ANY,
+        NOT_OFFERED,
+        "has the size of the axis",
+        "what MXNet 1.9.1 records has the size of the batch",
+    ),
+    Known(
+        "mxnet",
+        "symbol",
+        ANY,
+        "attention_tiled",
+        ANY,
+        NOT_OFFERED,
+        "has the size of the axis",
+        "what MXNet 1.9.1 records has the number of blocks of keys",
+        case="grouped_causal",
+    ),
+]
+FIELDS = ("framework", "format", "engine", "layer", "precision", "case")
+
+
+def covers(known, row):
+    return all(
+        any(fnmatchcase(row[f], p) for p in getattr(known, f).split())
+        for f in FIELDS
+    )
+
+
+def judged(rows, table=None):
+    """(rows with "state" and "reason", what is wrong in words, the rows
+    of the table that nothing needed).
+
+    state: pass, fail, fails or not offered, the last two as KNOWN says
+    """
+    table = KNOWN if table is None else table
+    found, wrong, used = [], [], dict.fromkeys(range(len(table)), 0)
+    for row in rows:
+        match = next(
+            (i for i, k in enumerate(table) if covers(k, row)), None
+        )
+        known = None if match is None else table[match]
+        state, reason = row["verdict"], row["detail"]
+        if known and state != PASS:
+            if known.words in row["detail"]:
+                used[match] += 1
+                state, reason = known.state, known.reason
+            else:
+                wrong.append(f"{name(row)} fails otherwise: {reason}")
+        elif known and not known.lucky:
+            wrong.append(
+                f"{name(row)} works now, and is known not to: take it"
+                f" out of KNOWN ({known.reason})"
+            )
+        elif state != PASS:
+            wrong.append(f"{name(row)} fails: {reason}")
+        state = FAIL if state == REFUSED else state
+        found.append(row | {"state": state, "reason": reason})
+    return found, wrong, [table[i] for i, n in used.items() if not n]
+
+
+def name(row):
+    """A row in a few words."""
+    return (
+        "{framework} {format} by {engine}, {layer}-{case} in {precision}"
+        " ({size})".format(**row)
+    )
+
+
+def cell(rows):
+    """(state, worst ratio, what is known beside it) of some rows.
+
+    fail before all, then pass, where one did; none where there is none
+    """
+    states = {row["state"] for row in rows}
+    ratios = [r["ratio"] for r in rows if r["state"] == PASS]
+    beside = sorted(
+        {
+            r["reason"]
+            for r in rows
+            if r["state"] in (FAILS, NOT_OFFERED)
+        }
+    )
+    for state in (FAIL, PASS, FAILS, NOT_OFFERED):
+        if state in states:
+            peak = max(ratios, default=None) if state == PASS else None
+            return state, peak, beside
+    return "none", None, []
