@@ -94,6 +94,22 @@ def test_onnx_knows_the_layers_of_this_folder(tmp_path):
             export.to_onnx(other, inputs, tmp_path / "y.onnx")
 
 
+@pytest.mark.parametrize(
+    "name, axis",
+    [("half_spectrum", 1), ("attention", 1), ("attention", 3)],
+)
+def test_a_size_that_a_file_of_onnx_has(name, axis, tmp_path):
+    function, shape = getattr(mxnet_impl, name), (2, 3, 5, 4)
+    names = "qkv" if name == "attention" else "x"
+    shape = shape if name == "attention" else shape[:2]
+    inputs = {n: np.ones(shape) for n in names}
+    dynamic = {n: {axis: "some"} for n in names}
+    with pytest.raises(
+        NotImplementedError, match=f"axis {axis} has one"
+    ):
+        export.to_onnx(function, inputs, tmp_path / "y.onnx", dynamic)
+
+
 def test_no_function_of_this_folder_is_left_out():
     for name in mxnet_impl.__all__:
         if name in ("prepare", "convert", "set_mode"):
