@@ -77,7 +77,7 @@ def kl(x, target):
 
 
 def conv(x, w):
-    return lax.conv_general_dilated(x, w, (1, 1), "VALID")
+    return lax.conv_general_dilated(x, w, [1] * (x.ndim - 2), "VALID")
 
 
 def conv_transposed(x, w):
@@ -147,6 +147,14 @@ def real(operation):
 
 
 along = functools.partial
+NORMS = {
+    "layer norm": layer_norm,
+    "layer norm gradients": gradients(layer_norm),
+    "group norm": group_norm,
+    "group norm gradients": gradients(group_norm),
+    "batch norm": batch_norm,
+    "batch norm gradients": gradients(batch_norm),
+}
 OPERATIONS = {
     "add": jnp.add,
     "sub": jnp.subtract,
@@ -209,6 +217,8 @@ OPERATIONS = {
     "cdist gradients": gradients(cdist),
     "convolution": conv,
     "convolution gradients": gradients(conv),
+    "convolution 1d": conv,
+    "convolution 3d": conv,
     "transposed convolution": conv_transposed,
     "average pooling": along(pool, size=2, stride=2, pad=0),
     "average pooling gradients": gradients(
@@ -216,12 +226,12 @@ OPERATIONS = {
     ),
     "rfft": real(jnp.fft.rfft),
     "fft2": real(along(jnp.fft.fft2, norm="ortho")),
-    "layer norm": layer_norm,
-    "layer norm gradients": gradients(layer_norm),
-    "group norm": group_norm,
-    "group norm gradients": gradients(group_norm),
-    "batch norm": batch_norm,
-    "batch norm gradients": gradients(batch_norm),
+    **NORMS,
+    **{
+        f"{name} at {mean}": run
+        for mean in (10, 100)
+        for name, run in NORMS.items()
+    },
     "softmax": nn.softmax,
     "softmax gradients": gradients(nn.softmax),
     "log_softmax": nn.log_softmax,

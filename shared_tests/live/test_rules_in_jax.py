@@ -93,6 +93,16 @@ def tables(*more):
     return lambda kind: [inputs(kind, 1, 25, 12), *more]
 
 
+def around(mean):
+    """The same, where the mean of all rows is that."""
+
+    def of(kind):
+        x = inputs(kind, 1, 25, 12) + mean
+        return [x.float().double(), WEIGHT, BIAS]
+
+    return of
+
+
 def pairs(kind):
     return [inputs(kind, 1, 25, 12), unit(inputs("random", 2, 25, 12))]
 
@@ -110,6 +120,14 @@ def images(kind):
         inputs(kind, 1, 2, 4, 9, 11),
         inputs("random", 2, 6, 4, 3, 3),
     ]
+
+
+def signals(axes):
+    def of(kind):
+        x = inputs(kind, 1, 2, 3, *[7] * axes)
+        return [x, inputs("random", 2, 4, 3, *[3] * axes)]
+
+    return of
 
 
 def group_norm(x, weight, bias):
@@ -182,7 +200,7 @@ def linear(x, *sizes):
 
 
 X, TABLE = on(23, 61), tables()
-NORM, IMAGE = tables(WEIGHT, BIAS), on(2, 5, 12, 18)
+IMAGE = on(2, 5, 12, 18)
 SUMS = {
     "sum": (lambda x: x.sum(1), X),
     "mean": (lambda x: x.mean(1), X),
@@ -207,6 +225,8 @@ SUMS = {
     ),
     "cdist": (torch.cdist, points),
     "convolution": (torch.conv2d, images),
+    "convolution 1d": (torch.conv1d, signals(1)),
+    "convolution 3d": (torch.conv3d, signals(3)),
     "transposed convolution": (
         lambda x, w: torch.conv_transpose2d(
             x, w.transpose(0, 1), stride=2
@@ -217,10 +237,13 @@ SUMS = {
     "rfft": (torch.fft.rfft, X),
     "fft2": (lambda x: torch.fft.fft2(x, norm="ortho"), X),
 }
+NORMS = {
+    "layer norm": layer_norm,
+    "group norm": group_norm,
+    "batch norm": batch_norm,
+}
+MEANS = {"": 0, " at 10": 10, " at 100": 100}
 LAYERS = {
-    "layer norm": (layer_norm, NORM),
-    "group norm": (group_norm, NORM),
-    "batch norm": (batch_norm, NORM),
     "softmax": (softmax, TABLE),
     "log_softmax": (log_softmax, TABLE),
     "attention": (attention, TABLE),
@@ -243,9 +266,8 @@ LAYERS = {
     "lstm": (lstm, tables(*WEIGHTS)),
 }
 MOVING = (
-    "layer norm, group norm, batch norm, log_softmax, attention,"
-    " cross entropy, binary cross entropy, gelu, gelu tanh, silu,"
-    " embedding bag, lstm"
+    "log_softmax, attention, cross entropy, binary cross entropy, gelu,"
+    " gelu tanh, silu, embedding bag, lstm"
 ).split(", ")
 SCALARS = (
     "cross entropy",
@@ -293,6 +315,10 @@ def elementwise(name):
 
 ROWS = {name: elementwise(name) for name in ELEMENTWISE}
 ROWS |= SUMS | LAYERS
+for at, mean in MEANS.items():
+    for name, norm in NORMS.items():
+        ROWS[name + at] = norm, around(mean)
+        FORWARD[f"{name} gradients{at}"] = norm, around(mean)
 ROWS |= {name: (gradients(f), of) for name, (f, of) in FORWARD.items()}
 
 
