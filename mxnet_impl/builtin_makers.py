@@ -23,8 +23,10 @@ from mxnet_impl.linear import Linear
 
 # region function
 def made(make, layer):
-    devices = next(iter(named(layer).values())).list_ctx()
-    found = make(layer)
+    own = [*named(layer).values()]
+    if any(parameter._data is None for parameter in own):
+        raise ValueError(f"{layer.name} has no weights yet: call it")
+    devices, found = own[0].list_ctx(), make(layer)
     for parameter in named(found).values():
         parameter.initialize("zeros", devices)
     return found

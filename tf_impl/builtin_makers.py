@@ -26,12 +26,10 @@ from tf_impl.rms_norm import RMSNorm
 
 # region function
 def made(make, layer):
-    if not (layer.weights or is_ours(layer)):
+    if not layer.weights:
         raise ValueError(f"{layer.name} has no weights yet: call it")
     found = make(layer)
-    if not is_ours(found):
-        build(found, layer)
-    return found
+    return found if is_ours(found) else build(found, layer)
 
 
 def options(layer):

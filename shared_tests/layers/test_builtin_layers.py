@@ -185,15 +185,7 @@ def test_a_builtin_layer_meets_the_case(
         return
     builtin = pages.to_builtin(layer, kind)
     found = run_builtin(
-        framework,
-        adapter,
-        page,
-        case,
-        kind,
-        layer,
-        builtin,
-        fixture,
-        precision,
+        framework, adapter, page, ROWS[row], layer, builtin, fixture
     )
     verdicts = judged(found, case, fixture, precision)
     wrong = {n: v.detail for n, v in verdicts.items() if not v.passed}
