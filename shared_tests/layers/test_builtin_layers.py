@@ -213,6 +213,31 @@ def bits(adapter, pages, layer):
     return found
 
 
+def test_a_query_that_may_attend_to_nothing(
+    framework, adapter, page, ours
+):
+    """Ours gives it 0, they NaN or the mean of all values."""
+    case = CASE["MultiHeadAttention-masked"]
+    fixture, layer = ours(case, "float32")
+    fixture["in.attn_mask"] = fixture["in.attn_mask"].copy()
+    fixture["in.attn_mask"][0] = False
+    for kind in page("builtin_layouts").LAYOUTS.get(case.layer, ()):
+        builtin = page("builtin_layers").to_builtin(layer, kind)
+        row = case, kind, "float32"
+        y = run_builtin(
+            framework, adapter, page, row, layer, builtin, fixture
+        )["out.y"][0]
+        if framework == "pytorch":
+            assert np.isnan(y).all()
+            continue
+        params = group(fixture, "param")
+        weight, bias = params["qkv.weight"], params["qkv.bias"]
+        mean = weight[-12:] @ fixture["in.x"][0].mean(0) + bias[-12:]
+        weight, bias = params["out.weight"], params["out.bias"]
+        mean = weight @ mean + bias
+        assert np.abs(y - mean).max() < np.abs(y - bias).max() / 1000
+
+
 def test_low_precision_goes_there_and_back(
     framework, adapter, page, ours
 ):
