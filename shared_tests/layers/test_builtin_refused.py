@@ -8,6 +8,8 @@ import importlib
 
 import pytest
 
+from shared_tests.layers.setups import assign
+
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
 
@@ -270,17 +272,26 @@ def test_layers_that_they_have_not(framework, package, start):
 
 
 def test_the_layer_given_stays_as_it_is(
-    framework, package, start, numbers
+    framework, package, adapter, start, numbers
 ):
-    """The new layer has copies, and nothing is drawn from the seed."""
+    """The new layer has copies."""
     layer = start("Linear", dict(in_features=3, out_features=2))
-    before = numbers(layer)
     arrays = importlib.import_module(f"{framework}_impl.builtin_arrays")
+
+    def numbers_of(found):
+        read = arrays.read(found).items()
+        return {n: adapter.to_numpy(a).tobytes() for n, a in read}
+
+    before = numbers(layer)
     builtin = package.to_builtin(layer)
-    zeros = {n: a * 0 for n, a in arrays.read(builtin).items()}
-    arrays.write(builtin, zeros)
-    ours = package.from_builtin(builtin)
+    ours, kept = package.from_builtin(builtin), numbers_of(builtin)
+    for changed in (ours, builtin):
+        assert numbers_of(builtin) == kept
+        for name, parameter in arrays.named(changed).items():
+            # in place: an array that is no copy shows it
+            assign(parameter, 0 * arrays.read(changed)[name])
+    assert numbers_of(builtin) != kept
+    assert not any(a.any() for a in numbers(ours).values())
     for name, array in numbers(layer).items():
         assert array.any() or name == "bias"
         assert array.tobytes() == before[name].tobytes()
-    assert not any(a.any() for a in numbers(ours).values())
