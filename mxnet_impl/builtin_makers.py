@@ -2,7 +2,7 @@
 
 OURS[kind](builtin)   a layer of ours, with the sizes of that one
 BUILTIN[kind](layer)  the built-in layer of that kind, with our sizes
-made(make, layer)     what one of these gives, without drawing numbers
+made(make, layer)     what one of these gives, numbers to be written
 options(layer)        {name: value} of what it computes by
 
 Makers take over what both sides have: sizes, bias, eps, stride and
@@ -23,8 +23,10 @@ from mxnet_impl.linear import Linear
 
 # region function
 def made(make, layer):
-    devices = next(iter(named(layer).values())).list_ctx()
-    found = make(layer)
+    own = [*named(layer).values()]
+    if any(parameter._data is None for parameter in own):
+        raise ValueError(f"{layer.name} has no weights yet: call it")
+    devices, found = own[0].list_ctx(), make(layer)
     for parameter in named(found).values():
         parameter.initialize("zeros", devices)
     return found

@@ -7,8 +7,8 @@ encoder(layer)   and back
 A Block normalises first, by RMSNorm, and its mlp is 4 C wide. So the
 encoder layer has norm_first=True, and nn.RMSNorm in the place of its
 two nn.LayerNorm: PyTorch has no option for that. It has torch.relu for
-"relu", which computes the same, since with "relu" PyTorch takes a fast
-path in eval() that asks the norms for a bias.
+"relu", which computes the same: with "relu" PyTorch 2.13.0 tries a fast
+path in eval() that asks the norms for a bias, and raises.
 """
 
 # region imports

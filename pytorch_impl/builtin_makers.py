@@ -2,7 +2,7 @@
 
 OURS[kind](builtin)   a layer of ours, with the sizes of that one
 BUILTIN[kind](layer)  the built-in layer of that kind, with our sizes
-made(make, layer)     what one of these gives, without drawing numbers
+made(make, layer)     what one of these gives, numbers to be written
 options(layer)        {name: value} of what it computes by
 
 Makers take over what both sides have: sizes, bias, eps, stride and

@@ -1,6 +1,6 @@
 """Built-in Keras: what its layers alone ask for.
 
-build(builtin, layer)          gives it weights, for the x of our layer
+build(builtin, layer)          the same, with weights, for x of ours
 padding(layer)                 "valid" or "same" of a StandardizedConv2d
 is_dense(equation, bias_axes)  does this EinsumDense what Dense does?
 
@@ -17,6 +17,7 @@ def build(builtin, layer):
     axes = max(len(weight.shape) - 1, 2)  # B N C, or B H W C
     shape = *[None] * axes, weight.shape[:2][-1]
     builtin.build(*[shape] * (2 if hasattr(layer, "qkv") else 1))
+    return builtin
 
 
 def padding(layer):

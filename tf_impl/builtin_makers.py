@@ -2,7 +2,7 @@
 
 OURS[kind](builtin)   a layer of ours, with the sizes of that one
 BUILTIN[kind](layer)  the built-in layer of that kind, with our sizes
-made(make, layer)     what one of these gives, without drawing numbers
+made(make, layer)     what one of these gives, numbers to be written
 options(layer)        {name: value} of what it computes by
 
 Makers take over what both sides have: sizes, bias, eps, stride and
@@ -26,12 +26,10 @@ from tf_impl.rms_norm import RMSNorm
 
 # region function
 def made(make, layer):
-    if not (layer.weights or is_ours(layer)):
+    if not layer.weights:
         raise ValueError(f"{layer.name} has no weights yet: call it")
     found = make(layer)
-    if not is_ours(found):
-        build(found, layer)
-    return found
+    return found if is_ours(found) else build(found, layer)
 
 
 def options(layer):

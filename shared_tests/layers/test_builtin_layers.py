@@ -185,15 +185,7 @@ def test_a_builtin_layer_meets_the_case(
         return
     builtin = pages.to_builtin(layer, kind)
     found = run_builtin(
-        framework,
-        adapter,
-        page,
-        case,
-        kind,
-        layer,
-        builtin,
-        fixture,
-        precision,
+        framework, adapter, page, ROWS[row], layer, builtin, fixture
     )
     verdicts = judged(found, case, fixture, precision)
     wrong = {n: v.detail for n, v in verdicts.items() if not v.passed}
@@ -219,6 +211,38 @@ def bits(adapter, pages, layer):
         array = adapter.to_numpy(array)
         found[name] = array.dtype, array.shape, array.tobytes()
     return found
+
+
+def test_a_query_that_may_attend_to_nothing(
+    framework, adapter, page, ours
+):
+    """Ours gives it 0, and so does PyTorch without need_weights; with
+    it, the default, NaN. The others give the mean of all values."""
+    case = CASE["MultiHeadAttention-masked"]
+    fixture, layer = ours(case, "float32")
+    fixture["in.attn_mask"] = fixture["in.attn_mask"].copy()
+    fixture["in.attn_mask"][0] = False
+    for kind in page("builtin_layouts").LAYOUTS.get(case.layer, ()):
+        builtin = page("builtin_layers").to_builtin(layer, kind)
+        row = case, kind, "float32"
+        y = run_builtin(
+            framework, adapter, page, row, layer, builtin, fixture
+        )["out.y"][0]
+        params = group(fixture, "param")
+        weight, bias = params["qkv.weight"], params["qkv.bias"]
+        mean = weight[-12:] @ fixture["in.x"][0].mean(0) + bias[-12:]
+        weight, bias = params["out.weight"], params["out.bias"]
+        found = [weight @ mean + bias, bias]
+        if framework == "pytorch":
+            found.reverse()
+            x = adapter.to_tensor(fixture["in.x"], "float32")
+            nothing = adapter.to_tensor(
+                np.ones((2, 5), bool), "float32"
+            )
+            y_default, _ = builtin(x, x, x, key_padding_mask=nothing)
+            assert np.isnan(adapter.to_numpy(y_default)).all()
+        near, far = (np.abs(y - one).max() for one in found)
+        assert near < far / 1000
 
 
 def test_low_precision_goes_there_and_back(

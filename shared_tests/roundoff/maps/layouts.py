@@ -199,6 +199,12 @@ LAYERS = {
         "keras": norm("gamma", "beta"),
         "gluon": norm("gamma", "beta"),
     },
+    # Gluon has none
+    "RMSNorm": {
+        "nnx": {"scale": "weight"},
+        "linen": {"scale": "weight"},
+        "keras": {"scale": "weight"},
+    },
     "BatchNorm": {
         "nnx": norm("scale", "bias", "mean", "var"),
         "linen": norm(

@@ -19,13 +19,14 @@ KINDS = {
     "conv3": "Conv3d",
     "words": "Embedding",
     "norm": "LayerNorm",
+    "rms": "RMSNorm",
     "bn": "BatchNorm",
     "lstm": "LSTM",
     "gru": "GRU",
     "attention": "MultiheadAttention",
 }
 SIZES = {"attention": {"embed_dim": 6, "num_heads": 2}}
-WITHOUT = {"nnx": {"gru"}, "gluon": {"attention"}}
+WITHOUT = {"nnx": {"gru"}, "gluon": {"attention", "rms"}}
 
 
 class Builtins(nn.Module):
@@ -38,6 +39,7 @@ class Builtins(nn.Module):
             "conv3": lambda: nn.Conv3d(3, 2, (1, 2, 3)),
             "words": lambda: nn.Embedding(7, 5),
             "norm": lambda: nn.LayerNorm(6),
+            "rms": lambda: nn.RMSNorm(6, eps=1e-5),
             "bn": lambda: nn.BatchNorm2d(3),
             "lstm": lambda: nn.LSTM(6, 4, batch_first=True),
             "gru": lambda: nn.GRU(6, 4, batch_first=True),
@@ -60,6 +62,8 @@ class Builtins(nn.Module):
             "bn": self.bn(image),
             "lstm": self.lstm(x)[0],
         }
+        if hasattr(self, "rms"):
+            y["rms"] = self.rms(x)
         if hasattr(self, "gru"):
             y["gru"] = self.gru(x)[0]
         if hasattr(self, "attention"):
@@ -79,6 +83,7 @@ class Builtins(nnx.Module):
         self.conv3 = nnx.Conv(3, 2, (1, 2, 3), padding="VALID", rngs=rngs)
         self.words = nnx.Embed(7, 5, rngs=rngs)
         self.norm = nnx.LayerNorm(6, epsilon=1e-5, rngs=rngs)
+        self.rms = nnx.RMSNorm(6, epsilon=1e-5, rngs=rngs)
         self.bn = nnx.BatchNorm(3, epsilon=1e-5, rngs=rngs)
         self.lstm = nnx.RNN(nnx.LSTMCell(6, 4, rngs=rngs))
         self.attention = nnx.MultiHeadAttention(
@@ -94,6 +99,7 @@ class Builtins(nnx.Module):
             "conv3": jnp.moveaxis(self.conv3(image[:, None]), -1, 1),
             "words": self.words(ids),
             "norm": self.norm(x),
+            "rms": self.rms(x),
             "bn": jnp.moveaxis(self.bn(image), -1, 1),
             "lstm": self.lstm(x),
             "attention": self.attention(x),
@@ -128,6 +134,7 @@ class Builtins(nn.Module):
             "conv3": conv("conv3", 2, (1, 2, 3), image[:, None]),
             "words": nn.Embed(7, 5, name="words")(ids),
             "norm": nn.LayerNorm(1e-5, name="norm")(x),
+            "rms": nn.RMSNorm(1e-5, name="rms")(x),
             "bn": jnp.moveaxis(bn(image), -1, 1),
             "lstm": lstm(x),
             "gru": gru(x),
@@ -160,6 +167,7 @@ class Builtins(keras.Model):
         self.conv3 = layers.Conv3D(2, (1, 2, 3), name="conv3")
         self.words = layers.Embedding(7, 5, name="words")
         self.norm = layers.LayerNormalization(epsilon=1e-5, name="norm")
+        self.rms = layers.RMSNormalization(epsilon=1e-5, name="rms")
         self.bn = layers.BatchNormalization(epsilon=1e-5, name="bn")
         self.lstm = layers.LSTM(4, return_sequences=True, name="lstm")
         self.gru = layers.GRU(4, return_sequences=True, name="gru")
@@ -174,6 +182,7 @@ class Builtins(keras.Model):
             "conv3": first(self.conv3(image[:, None])),
             "words": self.words(ids),
             "norm": self.norm(x),
+            "rms": self.rms(x),
             "bn": first(self.bn(image)),
             "lstm": self.lstm(x),
             "gru": self.gru(x),
