@@ -46,7 +46,11 @@ def is_frozen(variable):
 
 
 def in_dtype(make, dtype):
-    return make()
+    layer = nnx.eval_shape(make)  # its shapes: nothing is drawn
+    for _, variable in nnx.to_flat_state(nnx.state(layer)):
+        nothing = np.zeros(variable.shape, variable.dtype)
+        variable.set_value(jnp.asarray(nothing))
+    return layer
 
 
 # endregion
