@@ -25,7 +25,8 @@ from jax_impl.tensor import Tensor
 
 # region function
 def to_tensor(array):
-    array = np.asarray(getattr(array, "raw_value", array))
+    learned = isinstance(array, nnx.Variable)
+    array = np.asarray(array[...] if learned else array)
     return Tensor(array.dtype.name, array.shape, array.tobytes())
 
 

@@ -41,6 +41,14 @@ def load(page):
     return page("portable").load_portable
 
 
+@pytest.fixture(scope="module")
+def mlp(page, start, tmp_path_factory):
+    """Words and tensors of the file of an MLP."""
+    path = tmp_path_factory.mktemp("mlp") / NAME
+    page("portable").save_portable(start("MLP", MLP), path)
+    return page("tensor_file").read(path)
+
+
 def same(page, save, layer, path):
     """Saved again, a loaded layer makes the same file."""
     save(layer, path)
@@ -183,15 +191,13 @@ def test_what_an_optimizer_knows(
         (dict(more="1"), "words expected"),
     ],
 )
-def test_words_that_are_wrong(page, start, save, path, change, words):
-    save(start("MLP", MLP), path)
-    tensor_file = page("tensor_file")
-    said, tensors = tensor_file.read(path)
+def test_words_that_are_wrong(page, mlp, path, change, words):
+    said, tensors = mlp
     plain = ("layer", "more")
-    said |= {
+    change = {
         n: w if n in plain else json.dumps(w) for n, w in change.items()
     }
-    refused(page, path, said, tensors, words)
+    refused(page, path, said | change, tensors, words)
 
 
 def refused(page, path, said, tensors, words):
@@ -202,9 +208,8 @@ def refused(page, path, said, tensors, words):
     assert text.startswith(f"{path}: ") and len(text) < 1000
 
 
-def test_arrays_that_are_wrong(page, start, save, path):
-    save(start("MLP", MLP), path)
-    said, tensors = page("tensor_file").read(path)
+def test_arrays_that_are_wrong(page, mlp, path):
+    said, tensors = mlp[0], dict(mlp[1])
     bias = tensors["layer1.bias"]
     for change, words in (
         ({"more": bias}, "arrays expected"),
@@ -230,7 +235,7 @@ def test_arrays_that_are_wrong(page, start, save, path):
 
 
 def test_a_model_that_no_file_could_bring_back(
-    framework, package, start, save, path
+    framework, package, page, start, save, path
 ):
     """Other classes, subclasses, and what a user has set."""
 
@@ -238,7 +243,8 @@ def test_a_model_that_no_file_could_bring_back(
         pass
 
     changed = start("MLP", MLP)
-    changed.relu = start("CenteredLayer", {})
+    other = start("CenteredLayer", {})
+    page("quantization.places").replace(changed, "relu", other)
     with pytest.raises(ValueError, match="expected its parts"):
         save(changed, path)
     if framework == "pytorch":

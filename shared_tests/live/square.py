@@ -1,6 +1,6 @@
 """The square: what each framework has saved, loaded by each framework.
 
-python -m shared_tests.live.square jax DIR      one framework's part
+python -m shared_tests.live.square jax DIR float32 ...   one part of it
 
 It saves its models into DIR/jax, says {"saved": their number}, waits for
 a line, and then loads those that all four have saved. For each file it
@@ -29,7 +29,6 @@ from shared_tests.processes import answers
 from shared_tests.run import group, precisions, sigmas
 from shared_tests.verdict import judge
 
-PRECISIONS = ("float64", "float32", "bfloat16", "float16")
 # one case of each layer; functions have nothing to save
 BASIC = [c for c in CASES if c.name == "basic" and c.layer[0].isupper()]
 QUANTIZED = {
@@ -57,12 +56,8 @@ OPTIONS = [
 EXACT = ("MLP", "TiedMLP")  # nothing is rounded between the codes
 
 
-def quantized_precisions(layer):
-    return PRECISIONS if layer in EXACT else ("float32",)
-
-
 class Part:
-    def __init__(self, framework, folder):
+    def __init__(self, framework, folder, precisions):
         self.framework, self.folder = framework, pathlib.Path(folder)
 
         def page(name):
@@ -73,7 +68,15 @@ class Part:
         self.arrays, self.file = page("arrays"), page("tensor_file")
         self.named = page("parameters").named_parameters
         self.places = page("quantization.places")
-        self.outputs = {}
+        self.precisions = precisions
+
+    def of(self, case):
+        return [p for p in precisions(case) if p in self.precisions]
+
+    def quantized(self, layer):
+        """One alone where no output is judged."""
+        one = {"float32"} & set(self.precisions)
+        return self.precisions if layer in EXACT else one
 
     def path(self, author, model, precision):
         name = f"{model}.{precision}.safetensors"
@@ -91,12 +94,12 @@ class Part:
         manifest = read_manifest()
         self.fixtures = {c.id: read_fixture(c, manifest) for c in BASIC}
         for case in BASIC:
-            for precision in precisions(case):
+            for precision in self.of(case):
                 if not self.adapter.unsupported(case.layer, precision):
                     built = self.built(case, precision)
                     self.save(built.call, case.id, precision)
         for layer, config in QUANTIZED.items():
-            for precision in quantized_precisions(layer):
+            for precision in self.quantized(layer):
                 if not self.adapter.unsupported(layer, precision):
                     self.save_quantized(layer, config, precision)
         return len(list((self.folder / self.framework).iterdir()))
@@ -142,11 +145,11 @@ class Part:
     def load_all(self, say):
         """By model, since JAX compiles anew for each shape."""
         for case in BASIC:
-            for precision in precisions(case):
+            for precision in self.of(case):
                 for author in FRAMEWORKS:
                     self.load(say, author, case.id, precision, case)
         for layer in QUANTIZED:
-            for precision in quantized_precisions(layer):
+            for precision in self.quantized(layer):
                 for kind in ("frozen", "converted"):
                     model = f"{layer}-{kind}"
                     for author in FRAMEWORKS:
@@ -198,14 +201,14 @@ class Part:
         return judge(y, ref[key], sigma[key], precision).ratio
 
 
-def main(framework, folder):
+def main(framework, folder, *precisions):
     with answers() as out:
 
         def say(row):
             out.write(json.dumps(row).encode() + b"\n")
             out.flush()
 
-        part = Part(framework, folder)
+        part = Part(framework, folder, precisions)
         say(dict(saved=part.save_all()))
         sys.stdin.readline()
         part.load_all(say)
