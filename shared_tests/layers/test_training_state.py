@@ -162,7 +162,6 @@ def test_what_is_frozen_has_none(made, parameters, begin, steps):
     "layer, rule",
     [
         ("MLP", "sgd"),
-        ("MLP", "momentum"),
         ("MLP", "adam"),
         ("TiedMLP", "momentum"),
         ("QATLinear", "adam"),
