@@ -18,7 +18,7 @@ import math
 import jax.numpy as jnp
 from flax import nnx
 
-from jax_impl.arguments import whole
+from jax_impl.arguments import fitting, whole
 from jax_impl.checks import check_input
 
 # endregion
@@ -42,7 +42,7 @@ class TensorReduction(nnx.Module):
         in_features = whole("in_features", in_features, 1)
         out_features = whole("out_features", out_features, 1)
         bound = math.sqrt(3) / in_features
-        shape = (in_features, in_features, out_features)
+        shape = fitting(in_features, in_features, out_features)
         start = rngs.params.uniform(shape, minval=-bound, maxval=bound)
         self.weight = nnx.Param(start)
 

@@ -51,7 +51,9 @@ def check_input(
     if only is not None and got not in only:
         want = " or ".join(only)
         raise TypeError(f"{what} expected {want}, got {got}")
-    if only is None and not jnp.issubdtype(x.dtype, jnp.floating):
+    real = jnp.issubdtype(x.dtype, jnp.floating)
+    real = real and x.dtype.itemsize <= 8  # NumPy has long doubles
+    if only is None and not real:
         want = "a real floating dtype"
         raise TypeError(f"{what} expected {want}, got {got}")
     for parameter in like:

@@ -17,7 +17,7 @@ Ref:    Zhang, Sennrich 2019, NeurIPS, eq. 4
 import jax.numpy as jnp
 from flax import nnx
 
-from jax_impl.arguments import real, whole
+from jax_impl.arguments import fitting, real, whole
 from jax_impl.checks import check_input
 from jax_impl.precision import cast_like, widen
 
@@ -42,7 +42,7 @@ def rms_norm(x, weight, eps: float = 1e-6):
 class RMSNorm(nnx.Module):
     def __init__(self, dim: int, eps: float = 1e-6):
         super().__init__()
-        dim = whole("RMSNorm: dim", dim, 1)
+        (dim,) = fitting(whole("RMSNorm: dim", dim, 1))
         self.weight = nnx.Param(jnp.ones(dim))
         self.eps = real("RMSNorm: eps", eps)
 

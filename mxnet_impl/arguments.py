@@ -11,6 +11,7 @@ channels(axis, num_channels)  the shape of what there is once for each
     index along an axis, or () without an axis
 check_axis(caller, x, axis)   the same for the array x
 counted(num_elements)         how many there are, or None
+fitting(*shape)  the shape, if 63 bits can count the bytes in it
 
 Raises: ValueError for anything else, naming expected and got
 """
@@ -28,7 +29,8 @@ from mxnet import np
 def scalar(value, convert):
     """NaN for what is no number, as True, "8", a list and an array."""
     truth = "bool" in str(getattr(value, "dtype", type(value)))
-    if truth or getattr(value, "shape", ()) or isinstance(value, str):
+    text = isinstance(value, (str, bytes, bytearray))  # float(b"1")
+    if truth or text or getattr(value, "shape", ()):
         return math.nan
     try:
         return convert(value)
@@ -58,7 +60,7 @@ def channels(axis=None, num_channels=None):
     if axis is None:
         return ()
     whole("axis", axis)
-    return (whole("num_channels", num_channels, 1),)
+    return fitting(whole("num_channels", num_channels, 1))
 
 
 def check_axis(caller: str, x, axis=None):
@@ -76,6 +78,14 @@ def counted(num_elements=None):
     if num_elements is None:
         return None
     return whole("num_elements", num_elements, 1)
+
+
+def fitting(*shape: int):
+    """A shape beyond that ends the process in some frameworks."""
+    if math.prod(shape) >= 2**60:
+        want = "fewer than 2^60 numbers"
+        raise ValueError(f"shape expected {want}, got {shape}")
+    return shape
 
 
 # endregion

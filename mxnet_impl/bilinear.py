@@ -18,7 +18,7 @@ import math
 from mxnet import init, np
 from mxnet.gluon import nn
 
-from mxnet_impl.arguments import whole
+from mxnet_impl.arguments import fitting, whole
 from mxnet_impl.checks import check_input
 
 # endregion
@@ -42,7 +42,7 @@ class TensorReduction(nn.Block):
         in_features = whole("in_features", in_features, 1)
         out_features = whole("out_features", out_features, 1)
         bound = math.sqrt(3) / in_features
-        shape = (in_features, in_features, out_features)
+        shape = fitting(in_features, in_features, out_features)
         start = init.Uniform(bound)
         self.weight = self.params.get("weight", shape=shape, init=start)
 

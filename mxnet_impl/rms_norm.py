@@ -17,7 +17,7 @@ Ref:    Zhang, Sennrich 2019, NeurIPS, eq. 4
 from mxnet import np
 from mxnet.gluon import nn
 
-from mxnet_impl.arguments import real, whole
+from mxnet_impl.arguments import fitting, real, whole
 from mxnet_impl.checks import check_input
 from mxnet_impl.custom_function import empty_result
 from mxnet_impl.precision import cast_like, widen
@@ -45,7 +45,7 @@ def rms_norm(x, weight, eps: float = 1e-6):
 class RMSNorm(nn.Block):
     def __init__(self, dim: int, eps: float = 1e-6, **kwargs):
         super().__init__(**kwargs)
-        dim = whole("RMSNorm: dim", dim, 1)
+        (dim,) = fitting(whole("RMSNorm: dim", dim, 1))
         self.weight = self.params.get("weight", shape=dim, init="ones")
         self.eps = real("RMSNorm: eps", eps)
 

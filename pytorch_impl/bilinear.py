@@ -18,7 +18,7 @@ import math
 import torch
 from torch import nn
 
-from pytorch_impl.arguments import whole
+from pytorch_impl.arguments import fitting, whole
 from pytorch_impl.checks import check_input
 
 # endregion
@@ -42,7 +42,7 @@ class TensorReduction(nn.Module):
         in_features = whole("in_features", in_features, 1)
         out_features = whole("out_features", out_features, 1)
         bound = math.sqrt(3) / in_features
-        shape = (in_features, in_features, out_features)
+        shape = fitting(in_features, in_features, out_features)
         start = torch.empty(shape).uniform_(-bound, bound)
         self.weight = nn.Parameter(start)
 

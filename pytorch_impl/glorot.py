@@ -13,14 +13,14 @@ import math
 
 import torch
 
-from pytorch_impl.arguments import whole
+from pytorch_impl.arguments import fitting, whole
 
 # endregion
 
 
 # region function
 def sizes(*shape: int):
-    return tuple(whole(f"size in {shape}", n, 1) for n in shape)
+    return fitting(*(whole(f"size in {shape}", n, 1) for n in shape))
 
 
 def glorot_bound(*shape: int):

@@ -17,7 +17,7 @@ import math
 
 import tensorflow as tf
 
-from tf_impl.arguments import whole
+from tf_impl.arguments import fitting, whole
 from tf_impl.checks import check_input
 
 # endregion
@@ -41,7 +41,7 @@ class TensorReduction(tf.keras.layers.Layer):
         in_features = whole("in_features", in_features, 1)
         out_features = whole("out_features", out_features, 1)
         bound = math.sqrt(3) / in_features
-        shape = (in_features, in_features, out_features)
+        shape = fitting(in_features, in_features, out_features)
         start = tf.keras.initializers.RandomUniform(-bound, bound)
         self.weight = self.add_weight(shape, start, name="weight")
 

@@ -16,7 +16,7 @@ Ref:    Zhang, Sennrich 2019, NeurIPS, eq. 4
 # region imports
 import tensorflow as tf
 
-from tf_impl.arguments import real, whole
+from tf_impl.arguments import fitting, real, whole
 from tf_impl.checks import check_input
 from tf_impl.precision import cast_like, widen
 
@@ -41,7 +41,7 @@ def rms_norm(x, weight, eps: float = 1e-6):
 class RMSNorm(tf.keras.layers.Layer):
     def __init__(self, dim: int, eps: float = 1e-6, **kwargs):
         super().__init__(**kwargs)
-        dim = whole("RMSNorm: dim", dim, 1)
+        (dim,) = fitting(whole("RMSNorm: dim", dim, 1))
         self.weight = self.add_weight((dim,), "ones", name="weight")
         self.eps = real("RMSNorm: eps", eps)
 

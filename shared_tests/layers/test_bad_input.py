@@ -199,6 +199,147 @@ def test_impossible_sizes(adapter, layer, change, words):
         adapter.shapes(layer, CONFIGS[layer] | change)
 
 
+NAN, INFINITY = float("nan"), float("inf")
+HUGE = 2**60  # times 8 bytes: 63 bits cannot count them
+
+
+@pytest.mark.parametrize(
+    "size",
+    [NAN, INFINITY, 1 + 0j, "7", b"7", None, [7], np.ones(1, int), 7.0],
+    ids=repr,
+)
+@pytest.mark.parametrize(
+    "layer, name", [("Linear", "out_features"), ("RMSNorm", "dim")]
+)
+def test_a_size_that_is_no_integer(adapter, layer, name, size):
+    words = "expected an integer of at least 1, got"
+    with refused(ValueError, words, re.escape(repr(size))):
+        adapter.shapes(layer, CONFIGS[layer] | {name: size})
+
+
+@pytest.mark.parametrize("value", [NAN, 1j, "1", b"1", None, [1.0]])
+@pytest.mark.parametrize(
+    "layer, name", [("ScaledReLU", "scale"), ("RMSNorm", "eps")]
+)
+def test_a_factor_that_is_no_number(adapter, layer, name, value):
+    words = f"{name} expected a number, got"
+    with refused(ValueError, words, re.escape(repr(value))):
+        adapter.shapes(layer, CONFIGS[layer] | {name: value})
+
+
+@pytest.mark.parametrize(
+    "layer, change",
+    [
+        ("Linear", dict(in_features=2**30, out_features=2**30)),
+        ("Linear", dict(in_features=2**70, out_features=1)),
+        ("LinearReLU", dict(in_features=2**32, out_features=2**32)),
+        ("ManualLinear", dict(in_features=2**63, out_features=1)),
+        ("WeightedSum", dict(in_features=HUGE)),
+        ("RMSNorm", dict(dim=HUGE)),
+        ("RMSNorm", dict(dim=2**70)),
+        (
+            "TensorReduction",
+            dict(in_features=2**22, out_features=2**22),
+        ),
+        ("TiedMLP", dict(features=2**40)),
+        ("MLP", dict(input_size=2**40, hidden_size=2**40)),
+        (
+            "StandardizedConv2d",
+            dict(
+                in_channels=2**15, out_channels=2**15, kernel_size=2**15
+            ),
+        ),
+        ("MultiHeadAttention", dict(embed_dim=2**40, num_heads=1)),
+        ("TransformerClassifier", dict(embed_dim=2**62, num_heads=1)),
+        ("LSQ", dict(axis=0, num_channels=HUGE)),
+    ],
+)
+def test_more_numbers_than_can_be_counted(
+    package, adapter, layer, change
+):
+    """JAX ended the process, MXNet made a layer of such a shape."""
+    words = r"shape expected fewer than 2\^60 numbers, got \("
+    config = CONFIGS.get(layer, {}) | change
+    with refused(ValueError, words):
+        if adapter.__name__.startswith("jax"):
+            from flax import nnx
+
+            make = getattr(package, layer)
+            rngs = (
+                {}
+                if layer in ("LSQ", "RMSNorm")
+                else {"rngs": nnx.Rngs(0)}
+            )
+            make(**config, **rngs)
+        else:
+            adapter.shapes(layer, config)
+
+
+# arrays of NumPy that are no numbers, or none of a framework
+STRANGE = {
+    "objects": np.ones((5, 7), object),
+    "texts": np.full((5, 7), "1"),
+    "bytes": np.full((5, 7), b"1"),
+    "dates": np.zeros((5, 7), "M8[s]"),
+    "records": np.zeros((5, 7), [("a", "f4")]),
+    "void": np.zeros((5, 7), "V4"),
+    "long doubles": np.ones((5, 7), np.longdouble),
+    "complex": np.ones((5, 7), np.complex64),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_an_array_of_no_numbers(package, kind):
+    for function in (package.centered, package.scaled_relu):
+        with refused(TypeError, "x expected "):
+            function(STRANGE[kind])
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_parameter_of_no_numbers(adapter, kind):
+    params = dict(weight=STRANGE[kind][:3], bias=np.ones(3))
+    words = "Linear.weight expected a real floating dtype, got"
+    with refused(TypeError, words):
+        adapter.build("Linear", LINEAR, params, "float32")
+
+
+def test_the_layout_of_an_array_changes_nothing(adapter):
+    """Bytes in the other order, strides that are negative or 0, and
+    memory that nobody may write to."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(-4, 5, (5, 7)).astype(np.float32)
+    weight = rng.integers(-4, 5, (3, 7)).astype(np.float32)
+    bias = np.float32([1, 1, 1])
+
+    def run(change):
+        params = dict(weight=change(weight), bias=change(bias))
+        layer = adapter.build("Linear", LINEAR, params, "float32")
+        return adapter.run(layer, {"x": change(x)})["out.y"]
+
+    def other_order(a):
+        return a.astype(a.dtype.newbyteorder())
+
+    def backwards(a):
+        return np.ascontiguousarray(np.flip(a))[
+            tuple(slice(None, None, -1) for _ in a.shape)
+        ]
+
+    def read_only(a):
+        a = a.copy()
+        a.flags.writeable = False
+        return a
+
+    want = run(lambda a: a)
+    assert want.tolist() == (x @ weight.T + 1).tolist()
+    for change in (
+        other_order,
+        backwards,
+        read_only,
+        np.asfortranarray,
+    ):
+        assert run(change).tobytes() == want.tobytes()
+
+
 QKV = dict(q=(2, 6, 5, 4), k=(2, 3, 7, 4), v=(2, 3, 7, 4))
 VARIANTS = pytest.mark.parametrize(
     "function", ["attention", "attention_tiled"]

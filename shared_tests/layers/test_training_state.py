@@ -9,6 +9,11 @@ import importlib
 import numpy as np
 import pytest
 
+from shared_tests.cases import CASES
+from shared_tests.fixture_files import read_fixture, read_manifest
+from shared_tests.run import group
+from shared_tests.verdict import judge
+
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
 LR = 1 / 64
@@ -157,7 +162,6 @@ def test_what_is_frozen_has_none(made, parameters, begin, steps):
     "layer, rule",
     [
         ("MLP", "sgd"),
-        ("MLP", "momentum"),
         ("MLP", "adam"),
         ("TiedMLP", "momentum"),
         ("QATLinear", "adam"),
@@ -332,3 +336,63 @@ def test_another_dtype(made, begin, steps, states, adapter):
     )
     with pytest.raises(ValueError, match=words):
         steps(made("MLP"), "adam", range(1), begin(wide, "adam"))
+
+
+# what a file can lose or mix up, and the case that sees it
+LOST = {
+    "the step": ("MLP-adam", lambda s: s | {"step": 0}),
+    "first": (
+        "MLP-momentum",
+        lambda s: s | {"first": zeroed(s["first"])},
+    ),
+    "second": (
+        "MLP-adam",
+        lambda s: s | {"second": zeroed(s["second"])},
+    ),
+    "which is first": (
+        "MLP-adam",
+        lambda s: s | {"first": s["second"], "second": s["first"]},
+    ),
+}
+
+
+def zeroed(arrays):
+    return {n: 0 * a for n, a in arrays.items()}
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_what_is_lost_is_seen(
+    adapter, training, states, plain, tensors, lost
+):
+    """15 steps, a state that lost something, and 5 more: the losses
+    leave the budget of the unbroken run."""
+    name, change = LOST[lost]
+    case = next(c for c in CASES if c.id == name)
+    fixture = read_fixture(case, read_manifest())
+    params = group(fixture, "param")
+    layer = adapter.build(
+        case.layer, case.config, params, "float64"
+    ).call
+    how = case.training
+    rule = getattr(training, how["rule"])
+    loss = getattr(training, how["loss"])
+    state = states.start_state(layer, rule, how["lr"])
+    losses = []
+    for part in (slice(15), slice(15, None)):
+        batches = (
+            adapter.to_tensor(fixture[f"in.{n}"][part], "float64")
+            for n in ("x", "target")
+        )
+        made = training.train(
+            layer, loss, rule, zip(*batches), how["lr"], state
+        )
+        losses += [adapter.to_numpy(value) for value in made]
+        state = tensors(change(plain(state)))
+    for after, passes in ((16, True), (20, False)):
+        verdict = judge(
+            np.stack(losses)[:after],
+            fixture["ref.trained.loss"][:after],
+            fixture["sigma.trained.loss"][:after],
+            "float64",
+        )
+        assert verdict.passed == passes, verdict.detail

@@ -1,13 +1,13 @@
 """Stop in one framework, go on in another: 10 steps here, 10 there.
 
-    for found in resumed(folder):      a Resumed for each case and pair
+    for found in resumed(folder, CASES):    a Resumed for each case, pair
     python -m shared_tests.live.resume           prints the table of them
 
 Each framework makes the first half of every trajectory of cases.py that
 CASES names, and saves it (portable.py); then each goes on from the file
 of each of the others. Both halves together are judged by the budget of
 the run that was never stopped. Two phases of one process a framework:
-    .venv/<fw>/bin/python -m shared_tests.live.resume <fw> FOLDER
+    .venv/<fw>/bin/python -m shared_tests.live.resume <fw> FOLDER CASE ...
 says a line when its files are there, reads one, and says one at its end.
 """
 
@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared_tests import cases
+from shared_tests.cases import CASES as ROWS
 from shared_tests.environments import FRAMEWORKS, TITLES
 from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.processes import Child, answers, module
@@ -27,11 +27,9 @@ from shared_tests.run import group
 from shared_tests.verdict import judge
 
 LAYERS = ("MLP", "TransformerClassifier")
-CASES = [
-    case
-    for case in cases.CASES
-    if case.training and case.layer in LAYERS
-]
+CASES = [c for c in ROWS if c.training and c.layer in LAYERS]
+# one that has all of it to remember, where every page has a part
+LIGHT = [c for c in CASES if c.layer == "MLP" or "adam" in c.flags]
 HALF = 10  # of 20 steps
 SECONDS = 600  # for half of them all, on a busy machine
 PRECISION = "float64"  # where the least fault shows
@@ -126,7 +124,7 @@ class Half:
         }
 
 
-def work(framework, folder):
+def work(framework, folder, cases):
     """In the process of a framework."""
     with answers() as out:
 
@@ -135,12 +133,12 @@ def work(framework, folder):
             out.flush()
 
         half = Half(framework)
-        for case in CASES:
+        for case in cases:
             kept = half.first(case, checkpoint(folder, case, framework))
             np.savez(numbers_of(folder, case, framework), **kept)
         say(b"saved\n")
         sys.stdin.readline()
-        for case in CASES:
+        for case in cases:
             for one in set(FRAMEWORKS) - {framework}:
                 kept = half.second(case, checkpoint(folder, case, one))
                 path = numbers_of(folder, case, one, framework)
@@ -148,12 +146,11 @@ def work(framework, folder):
         say(b"done\n")
 
 
-def resumed(folder):
+def resumed(folder, cases):
     """Resumed for each case and each ordered pair of frameworks."""
+    page, ids = "shared_tests.live.resume", [c.id for c in cases]
     children = [
-        Child(
-            module(name, "shared_tests.live.resume", name, str(folder))
-        )
+        Child(module(name, page, name, str(folder), *ids))
         for name in FRAMEWORKS
     ]
     try:
@@ -167,7 +164,7 @@ def resumed(folder):
         for child in children:
             child.stop()
     manifest = read_manifest()
-    for case in CASES:
+    for case in cases:
         fixture = read_fixture(case, manifest)
         for one in FRAMEWORKS:
             for other in FRAMEWORKS:
@@ -210,10 +207,11 @@ def table(found):
 
 def main():
     if sys.argv[1:]:
-        framework, folder = sys.argv[1:]
-        return work(framework, pathlib.Path(folder))
+        framework, folder, *ids = sys.argv[1:]
+        cases = [case for case in CASES if case.id in ids]
+        return work(framework, pathlib.Path(folder), cases)
     with tempfile.TemporaryDirectory() as folder:
-        print(*table(resumed(pathlib.Path(folder))), sep="\n")
+        print(*table(resumed(pathlib.Path(folder), CASES)), sep="\n")
     return None
 
 

@@ -1,30 +1,35 @@
-"""Stopped in one framework, continued in another: all 12 ordered pairs."""
+"""Stopped in one framework, continued in another: all 12 ordered pairs.
+
+A part of the table of docs/resume.md, which has the transformer by
+every rule.
+"""
 
 import itertools
 
 import pytest
 
 from shared_tests.environments import FRAMEWORKS
-from shared_tests.live.resume import CASES, resumed
+from shared_tests.live.resume import LIGHT, resumed
 
 ENVIRONMENTS = ("tools",)
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    return list(resumed(tmp_path_factory.mktemp("resumed")))
+    return list(resumed(tmp_path_factory.mktemp("resumed"), LIGHT))
 
 
 def test_every_pair_and_rule(found):
     pairs = list(itertools.permutations(FRAMEWORKS, 2))
     assert len(pairs) == 12
-    assert {(f.case.layer, f.case.training["rule"]) for f in found} == {
-        (layer, rule)
-        for layer in ("MLP", "TransformerClassifier")
-        for rule in ("sgd", "momentum", "adam")
+    assert {case.id for case in LIGHT} == {
+        "MLP-sgd",
+        "MLP-momentum",
+        "MLP-adam",
+        "TransformerClassifier-adam",
     }
     assert [(f.case.id, f.one, f.other) for f in found] == [
-        (case.id, *pair) for case in CASES for pair in pairs
+        (case.id, *pair) for case in LIGHT for pair in pairs
     ]
 
 
@@ -37,6 +42,3 @@ def test_within_the_budget_of_the_unbroken_run(found):
         if not verdict.passed
     ]
     assert not wrong
-    for f in found:
-        # the second half ran: nothing but rounding is 0 everywhere
-        assert len(f.verdicts) > 4

@@ -88,6 +88,7 @@ OTHERS = FRAMEWORKS[1:]
 COUNTS = dict(pytorch=74, jax=67, tf=72, mxnet=78)
 COUNTS = dict(pytorch=74, jax=67, tf=72, mxnet=78)
 COUNTS = dict(pytorch=74, jax=67, tf=72, mxnet=78)
+COUNTS = dict(pytorch=74, jax=67, tf=72, mxnet=78)
 
 
 PAGES = sorted(files("pytorch") - NOT_PAGES)
