@@ -205,6 +205,15 @@ def other_words(data, rng):
     return joined(header, body)
 
 
+def other_digit(data, rng):
+    """One digit of what the header says."""
+    size = 8 + int.from_bytes(data[:8], "little")
+    at = rng.choice(
+        [i for i in range(8, size) if data[i] in b"0123456789"]
+    )
+    return data[:at] + b"%d" % rng.randrange(10) + data[at + 1 :]
+
+
 def wrong_sum(data, rng):
     header, body = parts(data)
     digest = rng.choice(
@@ -300,7 +309,7 @@ def trailing(data, rng):
 
 TENSORS = (odd_value, odd_value, odd_offsets, odd_shape, odd_dtype)
 TENSORS += (other_names, name_twice, word_twice, left_out, more_keys)
-TENSORS += (other_words, other_words, wrong_sum, other_numbers)
+TENSORS += (other_words, other_digit, wrong_sum, other_numbers)
 TENSORS += (header_size, deep, odd_text, trailing)
 
 
