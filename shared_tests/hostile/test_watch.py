@@ -197,3 +197,48 @@ def test_a_save_that_fails_is_no_kill(tmp_path):
 
     with pytest.raises(AssertionError, match="a save failed"):
         kills.killed(failing, path, 1)
+
+
+def refused(trial, data, words):
+    trial.path.write_bytes(data)
+    with pytest.raises(ValueError, match=words):
+        trial.load(trial.goods[0])
+
+
+def test_parts_of_a_torch_file(trial):
+    good = trial.goods[0].data
+    inside = formats.unzipped(good)
+    refused(trial, formats.zipped(inside, True), "twice, or packed")
+    name = next(n for n in inside if n.endswith("data/0"))
+    twice = [*inside.items(), (name, inside[name])]
+    refused(trial, formats.zipped(twice), "twice, or packed")
+    other = {
+        n.replace("data.pkl", "other"): d for n, d in inside.items()
+    }
+    refused(trial, formats.zipped(other), "one pickle, got 0")
+    two = inside | {"a/data.pkl": b"N."}
+    refused(trial, formats.zipped(two), "one pickle, got 2")
+    bomb = formats.bomb(good, name)
+    refused(trial, bomb, f"{len(bomb)} bytes claim to be")
+    at = good.index(b"PK\x01\x02") + 20  # how long it says it is packed
+    claim = (2**31 - 1).to_bytes(4, "little")
+    refused(trial, good[:at] + claim + good[at + 4 :], "or packed")
+
+
+@pytest.mark.parametrize(
+    "words", ["ctorch\nTensor\n", "c__main__\nx\n"]
+)
+def test_whatever_a_pickle_names(trial, words):
+    pickled = b"\x80\x02" + words.encode() + b"."
+    data = formats.with_pickle(trial.goods[0].data, pickled)
+    refused(trial, data, "its pickle calls .* not run here")
+
+
+def test_a_pickle_of_something_else(trial):
+    good = trial.goods[0].data
+    for pickled, words in (
+        (b"\x80\x02N.", "a dict of tensors, got NoneType"),
+        (b"\x80\x02}(K\x01K\x02u.", "1 expected a tensor, got int"),
+        (b"\x80\x02\x82\x01.", "its pickle calls 1, not"),
+    ):
+        refused(trial, formats.with_pickle(good, pickled), words)
