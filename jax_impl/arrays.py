@@ -25,7 +25,8 @@ from jax_impl.tensor import Tensor
 
 # region function
 def to_tensor(array):
-    array = np.asarray(getattr(array, "raw_value", array))
+    learned = isinstance(array, nnx.Variable)
+    array = np.asarray(array[...] if learned else array)
     return Tensor(array.dtype.name, array.shape, array.tobytes())
 
 
@@ -46,7 +47,11 @@ def is_frozen(variable):
 
 
 def in_dtype(make, dtype):
-    return make()
+    layer = nnx.eval_shape(make)  # its shapes: nothing is drawn
+    for _, variable in nnx.to_flat_state(nnx.state(layer)):
+        nothing = np.zeros(variable.shape, variable.dtype)
+        variable.set_value(jnp.asarray(nothing))
+    return layer
 
 
 # endregion

@@ -1,4 +1,4 @@
-"""Layer arguments: the layers that a file may name, and what makes them.
+"""Layer arguments: which layers a file may name, and what makes them.
 
 LAYERS      {name: class}: all that a file can ask for, and nothing else
 ATTENTIONS  {name: function}: the same for attention=

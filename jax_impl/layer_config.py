@@ -93,7 +93,12 @@ READ = {
 def config_of(layer):
     name = type(layer).__name__
     expect(name in READ, "the layer", f"one of {', '.join(READ)}", name)
-    config = READ[name](layer)
+    try:
+        config = READ[name](layer)
+    except AttributeError as error:
+        raise ValueError(
+            f"{name} expected its parts: {error}"
+        ) from error
     check_config(name, config)
     return config
 

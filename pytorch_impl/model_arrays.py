@@ -6,8 +6,8 @@ ties(named)      {name: first name} of what is there under another name
 tie(model, parts, tied)  makes those the same
 check_arrays(parts, tied, tensors)  the tensors of a file are the arrays
     that parts ask for, in shape and dtype, without those that are tied.
-    All numbers are of one dtype, but for an Int8Linear; it is given
-    back, or None where there are none
+    All are of one dtype, but for integers and what quantizes; it is
+    given back, or None where there are none
 
 Raises: ValueError for what does not fit, and ties that are no weights
 """
@@ -81,7 +81,7 @@ def check_arrays(parts, tied, tensors):
         dtype, got, _ = tensors[name]
         expect(got == shape, f"{name}: shape", shape, got)
         expect(dtype in known, f"{name}: dtype", " ".join(known), dtype)
-        if layer != "Int8Linear":
+        if layer != "Int8Linear" and "_quantizer." not in name:
             dtypes[dtype] = name
     expect(len(dtypes) < 2, "arrays", "one dtype", dtypes)
     return next(iter(dtypes), None)

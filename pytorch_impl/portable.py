@@ -15,6 +15,7 @@ Raises: FileNotFoundError; ValueError that names what was expected and
 """
 
 # region imports
+import functools
 import json
 import pathlib
 import tempfile
@@ -53,7 +54,8 @@ def save_portable(layer, path, training=None):
     tensors = {n: to_tensor(v) for n, v in own.items()}
     check_arrays(parts, tied, tensors)
     words["training"], more = training_words(training, tensors)
-    texts = {n: json.dumps(w) for n, w in words.items()}
+    dump = functools.partial(json.dumps, sort_keys=True)
+    texts = {n: dump(w) for n, w in words.items()}
     texts |= dict(layer=words["layer"], version=VERSION)
     write(path, tensors | more, texts)
 

@@ -34,7 +34,11 @@ def to_array(tensor):
 
 
 def put(variable, array):
-    variable.assign(array)
+    if variable.dtype == array.dtype.name:
+        variable.assign(array)
+    else:  # 3.15.1: what a Variable of Keras does when it is made
+        variable._dtype = array.dtype.name
+        variable._initialize(array)
 
 
 def is_frozen(variable):
@@ -64,4 +68,6 @@ if __name__ == "__main__":
 # keras 3.15.1: a layer casts what it is given to the dtype of its
 # policy, so the policy has to be that of the numbers in the file; where
 # a file has none, it is Keras' global one, which users set
+# keras 3.15.1: the policy "bfloat16" leaves steps and ranges of
+# quantizers in float32; a file of another framework may have 16 bits
 # endregion
