@@ -281,7 +281,7 @@ def test_a_file_cut_short_or_changed(page, path):
     for at in range(8 + length):  # what it says of itself
         changed = bytearray(good)
         changed[at] ^= 1
-        refused(page, path, changed, r"\w")
+        refused(page, path, changed, NAME)
     changed = good.replace(b"MLP", b"MLQ")
     refused(page, path, changed, "sha256 expected")
 
