@@ -65,6 +65,7 @@ if __name__ == "__main__":
 
 
 # region what differs here
+# alignment: an array is immutable; it is put into its Variable
 # jax 0.10.2: without jax_enable_x64 float64 becomes float32, and int64
 # int32, in silence: here that is an error
 # endregion

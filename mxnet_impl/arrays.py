@@ -63,5 +63,6 @@ if __name__ == "__main__":
 
 
 # region what differs here
+# alignment: a Parameter holds its array, and may not have one yet
 # mxnet 1.9.1: no bfloat16 in Python
 # endregion

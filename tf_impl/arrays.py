@@ -65,6 +65,7 @@ if __name__ == "__main__":
 
 
 # region what differs here
+# alignment: a Variable of Keras keeps its dtype, and a layer its own
 # keras 3.15.1: a layer casts what it is given to the dtype of its
 # policy, so the policy has to be that of the numbers in the file; where
 # a file has none, it is Keras' global one, which users set

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from shared_tests.files import ROOT
-from shared_tests.layers.setups import SETUPS
+from shared_tests.layers.setups import SETUPS, TOKENS
 
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
 MLP = dict(input_size=7, hidden_size=5, output_size=3)
+MANY = TOKENS | dict(num_layers=10**9)
+NO_HEADS = TOKENS | dict(num_heads=0)
 NAME = "model.safetensors"
 
 
@@ -145,6 +147,14 @@ def test_what_an_optimizer_knows(
         (dict(layer="Sequential"), "the layer expected one of"),
         (dict(layer="os.system"), "the layer expected one of"),
         (dict(layer="Linear"), "Linear: config expected in_features"),
+        (
+            dict(layer="TransformerClassifier", config=MANY),
+            "num_layers expected at most 4, got 1000000000",
+        ),
+        (
+            dict(layer="TransformerClassifier", config=NO_HEADS),
+            "num_heads expected at least 1, got 0",
+        ),
         (dict(config={}), "MLP: config expected input_size"),
         (dict(config=[]), "config expected a JSON"),
         (
@@ -252,7 +262,11 @@ def test_a_model_that_no_file_could_bring_back(
         hooked.layer1.register_forward_hook(print)
         with pytest.raises(ValueError, match="_forward_hooks"):
             save(hooked, path)
-    scaled = start("TransformerClassifier", SETUPS[-1][1])
+        lacking = start("TransformerClassifier", TOKENS)
+        lacking.blocks[0].norm2 = None
+        with pytest.raises(ValueError, match="layers expected"):
+            save(lacking, path)
+    scaled = start("TransformerClassifier", TOKENS)
     scaled.blocks[0].norm1.eps = 0.5
     with pytest.raises(ValueError, match=r"blocks.0.norm1 expected no"):
         save(scaled, path)
