@@ -34,7 +34,11 @@ PYTHON ?= python3
 # Which items or parts `make ports` runs; without one, all.
 NAMES ?=
 
-# How long `make fuzz` and `make false-alarms` run; the seed of `make fuzz`:
+# What `make sign` and `make verify` are asked for.
+FILE ?=
+KEY ?=
+
+# How long `make fuzz`, `make broken-files` and `make false-alarms` run; the seed of `make fuzz`:
 # without one, a new one.
 MINUTES ?= 10
 SEED ?=
@@ -55,6 +59,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: help parity test-all lint format fixtures fixtures-check
 .PHONY: compare show alignment memory ledger digits fuzz check mutants bench-gpu
 .PHONY: false-alarms error-budgets power ports export
+.PHONY: broken-files sign verify sign-key
 .PHONY: environments kernels clean $(ENVIRONMENTS:%=test-%)
 
 help: ## this text
@@ -97,6 +102,18 @@ fuzz: environments ## random cases for the four: MINUTES=10 SEED=1
 
 check: environments ## rounding or a bug in your port: LAYER=docs/check/jax_port.py
 	@$(IN_PYTORCH) check "$(LAYER)"
+
+broken-files: environments ## spoiled checkpoints, killed saves: MINUTES=60
+	@$(TOOL) broken-files --minutes "$(MINUTES)"
+
+sign: .venv/tools/.stamp ## FILE= KEY=: writes FILE.sig; make sign-key KEY=
+	@$(TOOLS) -m shared_tests.hostile.signatures sign --file "$(FILE)" --key "$(KEY)"
+
+verify: .venv/tools/.stamp ## FILE= KEY=: was FILE signed by this public key?
+	@$(TOOLS) -m shared_tests.hostile.signatures verify --file "$(FILE)" --key "$(KEY)"
+
+sign-key: .venv/tools/.stamp ## KEY=my.key: a new pair, my.key and my.key.pub
+	@$(TOOLS) -m shared_tests.hostile.signatures sign-key --key "$(KEY)"
 
 bench-gpu: ## test and time the GPU kernels: PYTHON= one with torch for CUDA
 	@$(PYTHON) -m shared_tests.performance.bench_gpu

@@ -8,8 +8,8 @@ read(path, finite)  words and tensors of such a file. What it says of
 
 The file: 8 bytes, little-endian, the length of the JSON, a multiple of
     8; the JSON (tensor_header.py), with spaces behind it; the numbers,
-    up to the end of the file. The words are its "__metadata__", and one
-    more, sha256, that of all the numbers: a flipped bit is refused
+    to the end. Its "__metadata__" has the words and one more, sha256,
+    of what the JSON says and of the numbers: flipped bits are refused
 Raises: FileNotFoundError if there is no file
         ValueError that names the file, what was expected and found
 """
@@ -36,13 +36,16 @@ def write(path, tensors, words):
     def order(name):
         return -DTYPES[tensors[name].dtype][1], name
 
-    digest, entries, begin = hashlib.sha256(), {}, 0
+    places, entries, begin = {}, {}, 0
     for name in sorted(tensors, key=order):
         dtype, shape, data = tensors[name]
         end = begin + len(data)
+        places[name] = dtype, shape, begin, end
         entry = DTYPES[dtype][0], shape, (begin, end)
         entries[name], begin = dict(zip(KEYS, entry)), end
-        digest.update(data)
+    digest = digest_of(words, places)
+    for name in entries:
+        digest.update(tensors[name].data)
     words = words | dict(sha256=digest.hexdigest())
     text = json.dumps({"__metadata__": words} | entries).encode()
     text += b" " * (-len(text) % 8)
@@ -56,6 +59,12 @@ def write(path, tensors, words):
                 file.write(tensors[name].data)
 
     write_whole(path, fill)
+
+
+def digest_of(words, places):
+    """SHA-256, begun with what the JSON says."""
+    text = json.dumps([words, places], sort_keys=True)
+    return hashlib.sha256(text.encode())
 
 
 def check_length(length, most=LONGEST):
@@ -82,8 +91,9 @@ def read_open(file, finite):
     check_length(length, min(LONGEST, size - 8))
     text, first = file.read(length).decode(), 8 + length
     words, places = parse(text, size - first)
-    want = hashlib.file_digest(file, "sha256").hexdigest()
     got = words.pop("sha256", None)
+    digest = digest_of(words, places)
+    want = hashlib.file_digest(file, lambda: digest).hexdigest()
     expect(got == want, "sha256", want, got)
     tensors = {}
     for name, (dtype, shape, begin, end) in places.items():

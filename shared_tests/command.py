@@ -51,6 +51,11 @@ TOOLS = {
     ),
     "fuzz": ("live.fuzz", "build/fuzz/ has all findings"),
     "check": ("live.check", NOTHING),
+    "broken-files": (
+        "hostile.trial",
+        "build/broken-files/ has all files that were tried, and the next"
+        " run goes on",
+    ),
     "digits": (
         "real_data.quantized_digits",
         "build/digits/ has all rows that were measured, and the next run"

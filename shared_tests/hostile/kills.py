@@ -16,13 +16,17 @@ the next save has to leave nothing beside the file.
 import json
 import os
 import random
+import select
 import signal
 import sys
 import tempfile
 import time
+import warnings
 
 from shared_tests.hostile.readers import saver
 from shared_tests.processes import answers, finish, module
+
+PATIENCE = 100  # seconds for a save to begin
 
 
 def child(save, say):
@@ -48,11 +52,16 @@ def killed(save, path, number, seed=0):
     found = dict(kills=0, first=0, second=0, unfinished=0)
     for _ in range(number):
         hear, say = os.pipe()
-        pid = os.fork()
+        with warnings.catch_warnings():
+            # JAX warns of its threads; the child needs none of them
+            warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+            pid = os.fork()
         if not pid:
             child(save, say)
         os.close(say)
         for _ in range(rng.randint(1, 3)):
+            says, _, _ = select.select([hear], [], [], PATIENCE)
+            assert says, f"no save in {PATIENCE} s"
             os.read(hear, 1)
         time.sleep(rng.uniform(0, length))
         os.kill(pid, signal.SIGKILL)

@@ -13,6 +13,7 @@ from safetensors.numpy import load
 ENVIRONMENTS = ("pytorch", "jax", "tf", "mxnet")
 
 NAME = "numbers.safetensors"
+DTYPES = dict(F32="float32", I8="int8", BOOL="bool", F16="float16")
 NUMBERS = {
     "layer1.weight": np.arange(6, dtype="float32").reshape(2, 3),
     "layer1.bias": np.array([-0.0, np.inf, np.nan], "float64"),
@@ -44,14 +45,28 @@ def tensors(page, arrays=NUMBERS):
 
 def raw(entries, data, words=None):
     """A file that says those things, with its right checksum."""
-    digest = hashlib.sha256(data).hexdigest()
-    words = dict(sha256=digest) if words is None else words
+    words = (
+        dict(sha256=digest(entries, data)) if words is None else words
+    )
     text = entries
     if not isinstance(entries, str):
         text = json.dumps({"__metadata__": words} | entries)
     head = text.encode("utf-8", "surrogatepass")
     head += b" " * (-len(head) % 8)
     return len(head).to_bytes(8, "little") + head + data
+
+
+def digest(entries, data):
+    """Of what the JSON says, if it says so as it should, and of data."""
+    try:
+        places = {
+            n: (DTYPES[e["dtype"]], e["shape"], *e["data_offsets"])
+            for n, e in entries.items()
+        }
+    except (AttributeError, TypeError, KeyError):
+        return ""
+    text = json.dumps([{}, places], sort_keys=True)
+    return hashlib.sha256(text.encode() + data).hexdigest()
 
 
 def entry(dtype="F32", shape=(2, 3), offsets=(0, 24), **more):
@@ -207,7 +222,7 @@ def test_an_entry_that_is_wrong(page, path, entries, data, words):
     refused(page, path, raw(entries, data), words)
 
 
-SHA = dict(sha256=hashlib.sha256(ONES).hexdigest())
+SHA = dict(sha256="0" * 64)
 
 
 @pytest.mark.parametrize(
@@ -263,6 +278,12 @@ def test_a_file_cut_short_or_changed(page, path):
         changed = bytearray(good)
         changed[at] ^= 1
         refused(page, path, changed, "sha256 expected")
+    for at in range(8 + length):  # what it says of itself
+        changed = bytearray(good)
+        changed[at] ^= 1
+        refused(page, path, changed, NAME)
+    changed = good.replace(b"MLP", b"MLQ")
+    refused(page, path, changed, "sha256 expected")
 
 
 @pytest.mark.parametrize("length", [1, 12, 2**22 + 8, 2**63, 2**64 - 8])

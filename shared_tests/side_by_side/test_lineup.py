@@ -86,9 +86,6 @@ ALONE = {
 OTHERS = FRAMEWORKS[1:]
 # files of each folder, kernels apart: a new page is counted here as well
 COUNTS = dict(pytorch=74, jax=67, tf=72, mxnet=78)
-COUNTS = dict(pytorch=74, jax=67, tf=72, mxnet=78)
-COUNTS = dict(pytorch=74, jax=67, tf=72, mxnet=78)
-COUNTS = dict(pytorch=74, jax=67, tf=72, mxnet=78)
 
 
 PAGES = sorted(files("pytorch") - NOT_PAGES)
