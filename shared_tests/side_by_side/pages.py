@@ -17,6 +17,7 @@ NOT_PAGES = {
     "__init__.py",
     "adapter.py",
     "at_home.py",
+    "export.py",
     "quantization/__init__.py",
     "quantization/export.py",
     "transforms.py",
