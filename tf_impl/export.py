@@ -1,0 +1,140 @@
+"""Export: a layer as a file that runs where this code is not.
+
+FORMATS = {format: to_<format>}, each (layer, inputs, path, dynamic)
+    saved_model  a folder, for tf.saved_model.load(path).call(**inputs)
+        and for its signature "serving_default"; gradients, too
+    litert       operators of LiteRT, which was TensorFlow Lite
+    onnx         opset 18, by tf2onnx
+layer    or a function; quantizers are frozen, and nothing trains
+inputs   {argument: example}, in the order of the arguments
+dynamic  {argument: {axis: name}}, axes of any size; None: the first,
+         as "batch", of each input that has two or more
+The file gets its name when it is whole; its one output is y
+
+Raises: NotImplementedError for what a format cannot do, and who says so
+"""
+
+# region imports
+import copy
+import os
+import pathlib
+import tempfile
+from importlib.metadata import version
+
+import tensorflow as tf
+from keras.src.backend.common.symbolic_scope import SymbolicScope
+from tensorflow.python.framework import convert_to_constants
+
+from tf_impl.linear import Linear
+from tf_impl.quantization.prepare import set_mode
+
+# endregion
+
+
+# region function
+def ready(layer, inputs):
+    if isinstance(layer, tf.keras.layers.Layer):
+        layer = set_mode(copy.deepcopy(layer), "frozen")
+    layer(**inputs)  # what is wrong with it is no limit of a format
+    return layer
+
+
+def axes(inputs, dynamic):
+    if dynamic is None:
+        many = [n for n, x in inputs.items() if len(x.shape) > 1]
+        dynamic = {name: {0: "batch"} for name in many}
+    found = {}
+    for name, x in inputs.items():
+        sizes = dict(enumerate(x.shape))
+        sizes |= dict.fromkeys(dynamic.get(name, {}))  # None is any
+        found[name] = tf.TensorSpec([*sizes.values()], x.dtype, name)
+    return found
+
+
+def whole(path, write):
+    path = pathlib.Path(path).resolve()
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        part = pathlib.Path(folder) / path.name
+        write(part)
+        if path.is_dir():  # no folder replaces one that has files
+            os.replace(path, pathlib.Path(folder) / "old")
+        os.replace(part, path)
+
+
+def attempt(what: str, make, *given, **options):
+    try:
+        return make(*given, **options)
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0][-200:]
+        raise NotImplementedError(f"{what}: {first}") from error
+
+
+def traced(layer, inputs, dynamic):
+    held, shapes = tf.Module(), axes(inputs, dynamic)
+    held.layer = layer = ready(layer, inputs)
+
+    def call(**xs):
+        with SymbolicScope():  # only traced: no range moves
+            return {"y": layer(**xs)}
+
+    held.call = tf.function(call, autograph=False)
+    what, make = "tf.function", held.call.get_concrete_function
+    attempt(f"{what}, tensorflow {tf.__version__}", make, **shapes)
+    return held, shapes
+
+
+def constant(layer, inputs, dynamic):
+    """What it computes, with its weights as constants."""
+    held, shapes = traced(layer, inputs, dynamic)
+    call = held.call.get_concrete_function(**shapes)
+    make = convert_to_constants.convert_variables_to_constants_v2
+    call, names = make(call), list(inputs)
+
+    def y(*xs):
+        return {"y": call(**dict(zip(names, xs)))[0]}
+
+    return tf.function(y, [*shapes.values()], autograph=False)
+
+
+def to_saved_model(layer, inputs, path, dynamic=None):
+    held, shapes = traced(layer, inputs, dynamic)
+    call = held.call.get_concrete_function(**shapes)
+    save = tf.saved_model.save
+    whole(path, lambda part: save(held, str(part), signatures=call))
+
+
+def to_litert(layer, inputs, path, dynamic=None):
+    call = constant(layer, inputs, dynamic).get_concrete_function()
+    make = tf.lite.TFLiteConverter.from_concrete_functions
+    make = make([call], tf.Module()).convert
+    data = attempt(f"tf.lite, tensorflow {tf.__version__}", make)
+    whole(path, lambda part: part.write_bytes(data))
+
+
+def to_onnx(layer, inputs, path, dynamic=None):
+    from tf2onnx import convert
+
+    call = constant(layer, inputs, dynamic)
+    shapes = list(axes(inputs, dynamic).values())
+    what, make = f"tf2onnx {version('tf2onnx')}", convert.from_function
+    made, _ = attempt(what, make, call, shapes, opset=18)
+    data = made.SerializeToString()
+    whole(path, lambda part: part.write_bytes(data))
+
+
+FORMATS = {
+    "saved_model": to_saved_model,
+    "litert": to_litert,
+    "onnx": to_onnx,
+}
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer, x = Linear(3, 2), tf.ones((4, 3))
+    with tempfile.TemporaryDirectory() as folder:
+        to_saved_model(layer, {"x": x}, f"{folder}/linear")
+        made = tf.saved_model.load(f"{folder}/linear")
+        print(bool(tf.reduce_all(made.call(x=x)["y"] == layer(x))))
+# endregion
