@@ -10,7 +10,6 @@ dynamic  {argument: {axis: name}}, axes of any size; None: the first,
          as "batch", of each input that has two or more
 The file gets its name when it is whole; its one output is y
 
-Needs:  onnx, for to_onnx
 Raises: NotImplementedError for what a format cannot do, and who says so
 """
 
@@ -80,16 +79,16 @@ def to_onnx(layer, inputs, path, dynamic=None):
         bound = functools.partial(layer)
         own = inspect.signature(bound.func)
         own = own.bind_partial(*bound.args, **bound.keywords)
-        given = own.arguments | dict(zip(inputs, inputs))
-        result = onnx_layers.call(g, bound.func, given)
+        every = own.arguments | dict(zip(inputs, inputs))
+        result = onnx_layers.call(g, bound.func, every)
     with whole(path) as part:
         part.write_bytes(g.model(result, y.dtype, len(y.shape)))
 
 
 def to_symbol(layer, inputs, path, dynamic=None):
     layer, inputs, dynamic = ready(layer, inputs, dynamic)
-    every = layer, inputs, parameters_of(layer), dynamic
-    graph, numbers = for_any(*every)
+    named = parameters_of(layer)
+    graph, numbers = for_any(layer, inputs, named, dynamic)
     saved = {f"arg:{name}": x for name, x in numbers.items()}
     with whole(path) as part:
         part.mkdir()
@@ -105,18 +104,18 @@ FORMATS = {"symbol": to_symbol, "onnx": to_onnx}
 if __name__ == "__main__":
     from mxnet_impl.linear import Linear
 
-    layer, x = Linear(3, 2), np.ones((4, 3))
+    layer, inputs = Linear(3, 2), {"x": np.ones((4, 3))}
     layer.initialize()
     with tempfile.TemporaryDirectory() as folder:
         for name, export in FORMATS.items():
-            export(layer, {"x": x}, f"{folder}/linear.{name}")
-        print(sorted(os.listdir(folder)))
+            export(layer, inputs, f"{folder}/linear.{name}")
+        print(os.listdir(folder))
 # endregion
 
 
 # region what differs here
 # mxnet 1.9.1: SymbolBlock does not compare sizes with the example's: a
 # file for 5 tokens given 10 computes other numbers, or writes past its
-# memory. The number of tokens, and the batch of HalfSpectrum and of
-# attention_tiled, have to be those of the example
+# memory. TransformerClassifier's tokens, the length of HalfSpectrum and
+# all sizes of attention_tiled have to be those of the example
 # endregion

@@ -17,10 +17,8 @@ from mxnet_impl.fourier import basis, factor
 
 # region function
 def half_spectrum(g, x):
-    *lead, length = g.shapes[x]
-    if len(lead) in g.dynamic.get(x, {}):
-        text = "the transform of mxnet_impl is of one length"
-        raise NotImplementedError(f"to_onnx: half_spectrum: {text}")
+    *lead, _ = g.shapes[x]
+    length = g.size(x, len(lead))
     flat = g.Reshape(x, numpy.array([-1, length]))
     zeros = g.Mul(flat, 0.0)
     re, im = fft(g, flat, zeros, length)

@@ -89,7 +89,7 @@ def standardized_conv2d(
 
 
 def attention(g, q, k, v, attn_mask=None, causal=False, scale=None):
-    sizes = g.shapes[q][1], g.shapes[k][1], g.shapes[q][3]
+    sizes = g.size(q, 1), g.size(k, 1), g.size(q, 3)
     return attend(g, q, k, v, attn_mask, causal, scale, *sizes)
 
 

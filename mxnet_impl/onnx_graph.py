@@ -52,6 +52,15 @@ class Graph:
         self.dtype = floats[0]
         self.wide = numpy.promote_types(self.dtype, numpy.float32)
 
+    def size(self, name, axis):
+        """Of an input, where the formula needs it as a number."""
+        if axis in self.dynamic.get(name, {}):
+            text = (
+                f"to_onnx: {name}: axis {axis} has one size in a file"
+            )
+            raise NotImplementedError(f"{text} of mxnet_impl")
+        return self.shapes[name][axis]
+
     def __getattr__(self, operator):
         if not operator[0].isupper():
             raise AttributeError(operator)

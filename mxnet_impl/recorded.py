@@ -9,6 +9,7 @@ while the pass runs:
     np.array, zeros, ...
               a constant without a name        kept, and numbered
     x[:, :h]  with a Reshape to fixed sizes    slice_axis
+    reshape   to fixed sizes                   sizes that stay are copied
     Function  a node that no file can name     its forward
 Not while other threads use this package: np itself is changed.
 
@@ -26,13 +27,13 @@ import json
 
 import mxnet as mx
 import numpy
-from mxnet import np
+from mxnet import np, npx
 
 from mxnet_impl import fourier
 from mxnet_impl.custom_function import Function
 
 CREATE = "array", "arange", "empty", "full", "ones", "zeros"
-GETITEM = np.ndarray.__getitem__
+GETITEM, RESHAPE = np.ndarray.__getitem__, np.reshape
 # endregion
 
 
@@ -70,6 +71,18 @@ def getitem(x, key):
     return x
 
 
+def reshape(x, shape):
+    """-2 copies the size of that axis; one more may be any, -1."""
+    shape = [shape] if isinstance(shape, int) else list(shape)
+    shape = [*RESHAPE(x, shape).shape]
+    for axis, size in enumerate(shape):
+        if axis == len(x.shape) or size != x.shape[axis]:
+            shape[axis] = -1 if size else 0
+            break
+        shape[axis] = -2
+    return npx.reshape(x, shape)
+
+
 def plain(key):
     return isinstance(key, slice) and key.step is None
 
@@ -97,6 +110,7 @@ def in_full():
         (np.ndarray, "astype", astype),
         (np.ndarray, "__getitem__", getitem),
         (Function, "__call__", forward),
+        (np, "reshape", reshape),
         *((np, name, kept(getattr(np, name))) for name in CREATE),
     ]
     before = [getattr(place, name) for place, name, _ in places]

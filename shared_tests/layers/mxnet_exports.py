@@ -6,7 +6,8 @@ environment, writes for each of files()
         case's size along each dynamic axis
     <case>.<precision>.npz             what the page itself gives, y, and
         for layers of NAN nan, what it gives for an x that begins with NaN
-and <case>.int8.onnx, .npz of what convert makes of a QATLinear.
+and <case>.int8.onnx, .npz of what convert makes of a QATLinear, and
+half_steps.onnx, an Int8Linear that gives the codes of HALF_STEPS.
 """
 
 import pathlib
@@ -22,6 +23,10 @@ ATTENTION = dict(q="batch H N D", k="batch G M D", v="batch G M E")
 HEADS = ("MultiHeadAttention", "QATMultiHeadAttention")
 TOKENS = *HEADS, "TransformerClassifier"
 NAN = "ScaledReLU LinearReLU PACT LSQ LSQPlus QATLinear fake_quantize"
+
+# x inv and x / scale, both rounded, often lie on two sides of these
+SCALE = np.float32(0.037)
+HALF_STEPS = (np.arange(-127, 127, dtype=np.float32) + 0.5) * SCALE
 
 
 def files():
@@ -78,6 +83,8 @@ def write(folder):
     import mxnet as mx
 
     from mxnet_impl import adapter, convert, export
+    from mxnet_impl.quantization.codes import Codes
+    from mxnet_impl.quantization.int8_linear import Int8Linear
 
     manifest = read_manifest()
     as_symbols = symbols()
@@ -104,19 +111,33 @@ def write(folder):
         np.savez(f"{path}.npz", **results)
         export.to_onnx(built.call, given, f"{path}.onnx", axes)
         if (case, precision) in as_symbols:
-            # MXNet's own graph has the example's number of tokens
+            if case.layer == "TransformerClassifier":
+                # a symbol has its positions, for as many tokens
+                axes = {"x": {0: "batch"}}
             given = {
-                n: adapter.to_tensor(x, precision)
+                n: adapter.to_tensor(
+                    longer(x, axes.get(n, {})), precision
+                )
                 for n, x in inputs.items()
             }
-            fixed = {n: {} for n in given}
-            export.to_symbol(built.call, given, f"{path}.symbol", fixed)
+            export.to_symbol(built.call, given, f"{path}.symbol", axes)
         if case.layer == "QATLinear" and precision == "float32":
             made = convert(built.call)
             path = folder / f"{case.id}.int8"
             export.to_onnx(made, given, f"{path}.onnx", axes)
             y = made(adapter.to_tensor(inputs["x"], precision))
             np.savez(f"{path}.npz", y=y.asnumpy())
+    one = mx.np.array
+    layer = Int8Linear(
+        one([[1]]),
+        one([0]),
+        one([1.0]),
+        one(SCALE),
+        one(0, dtype="int32"),
+        Codes(),
+    )
+    x = one(HALF_STEPS[:, None])
+    export.to_onnx(layer, {"x": x}, folder / "half_steps.onnx")
     mx.nd.waitall()
 
 

@@ -23,11 +23,6 @@ EVERY_SETUP = pytest.mark.parametrize(
 )
 EVERY_FORMAT = pytest.mark.parametrize("name", export.FORMATS)
 LINEAR = dict(in_features=3, out_features=2)
-HEADS = (
-    "MultiHeadAttention",
-    dict(embed_dim=6, num_heads=2),
-    (2, 5, 6),
-)
 
 
 def made(layer, config, shape):
@@ -94,6 +89,22 @@ def test_onnx_knows_the_layers_of_this_folder(tmp_path):
             export.to_onnx(other, inputs, tmp_path / "y.onnx")
 
 
+@pytest.mark.parametrize(
+    "name, axis",
+    [("half_spectrum", 1), ("attention", 1), ("attention", 3)],
+)
+def test_a_size_that_a_file_of_onnx_has(name, axis, tmp_path):
+    function, shape = getattr(mxnet_impl, name), (2, 3, 5, 4)
+    names = "qkv" if name == "attention" else "x"
+    shape = shape if name == "attention" else shape[:2]
+    inputs = {n: np.ones(shape) for n in names}
+    dynamic = {n: {axis: "some"} for n in names}
+    with pytest.raises(
+        NotImplementedError, match=f"axis {axis} has one"
+    ):
+        export.to_onnx(function, inputs, tmp_path / "y.onnx", dynamic)
+
+
 def test_no_function_of_this_folder_is_left_out():
     for name in mxnet_impl.__all__:
         if name in ("prepare", "convert", "set_mode"):
@@ -113,7 +124,7 @@ def test_why_there_is_no_mx2onnx():
 
 @pytest.mark.parametrize(
     "layer, config, shape, axis",
-    [("HalfSpectrum", {}, (4, 12), 0), (*HEADS, 1)],
+    [("HalfSpectrum", {}, (4, 12), 1), (*SETUPS[-1], 1)],
 )
 def test_a_size_that_a_symbol_has(layer, config, shape, axis, tmp_path):
     layer, x = made(layer, config, shape)
@@ -124,14 +135,18 @@ def test_a_size_that_a_symbol_has(layer, config, shape, axis, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Cannot decide type")
-def test_a_batch_that_a_symbol_takes(tmp_path):
-    layer, x = made(*HEADS)
-    export.to_symbol(layer, {"x": x}, tmp_path / "y")
+def test_sizes_that_a_symbol_takes(tmp_path):
+    """Other than the two of which it was made."""
+    config = dict(embed_dim=6, num_heads=2)
+    layer, x = made("MultiHeadAttention", config, (2, 5, 6))
+    dynamic = {"x": {0: "batch", 1: "tokens"}}
+    export.to_symbol(layer, {"x": x}, tmp_path / "y", dynamic)
     graph, numbers = (
         tmp_path / "y" / n for n in ("y.json", "y.params")
     )
     block = gluon.SymbolBlock.imports(str(graph), ["x"], str(numbers))
     x = np.concatenate([x, 2 * x, 3 * x])
+    x = np.concatenate([x, x[:, :2]], axis=1)
     assert (block(x) == layer(x)).all()
     nodes = json.loads(graph.read_text())["nodes"]
     assert "_CustomFunction" not in [node["op"] for node in nodes]
@@ -140,7 +155,8 @@ def test_a_batch_that_a_symbol_takes(tmp_path):
 def test_np_is_itself_again():
     def places():
         methods = np.ndarray.astype, np.ndarray.__getitem__
-        return np.array, *methods, Function.__call__
+        functions = np.array, np.reshape, Function.__call__
+        return *functions, *methods
 
     before = places()
     with pytest.raises(ZeroDivisionError), recorded.in_full():

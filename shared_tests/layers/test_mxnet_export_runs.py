@@ -11,7 +11,12 @@ from onnx import TensorProto, helper
 
 from shared_tests.environments import python_of
 from shared_tests.fixture_files import read_fixture, read_manifest
-from shared_tests.layers.mxnet_exports import files, symbols
+from shared_tests.layers.mxnet_exports import (
+    HALF_STEPS,
+    SCALE,
+    files,
+    symbols,
+)
 from shared_tests.processes import finish
 from shared_tests.run import group, sigmas
 from shared_tests.verdict import judge
@@ -104,6 +109,13 @@ def test_int8_is_equal(case, folder):
     inputs = group(read_fixture(case, MANIFEST), "in")
     y = run(path, inputs, "float32")
     assert np.array_equal(y, np.load(path.with_suffix(".npz"))["y"])
+
+
+def test_codes_are_of_products_not_of_quotients(folder):
+    path = folder / "half_steps.onnx"
+    y = run(path, {"x": HALF_STEPS[:, None]}, "float32")[:, 0]
+    assert np.array_equal(y, np.rint(HALF_STEPS * (1 / SCALE)))
+    assert not np.array_equal(y, np.rint(HALF_STEPS / SCALE))
 
 
 @EVERY_SYMBOL
