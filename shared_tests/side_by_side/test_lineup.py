@@ -29,10 +29,9 @@ REGIONS = (
     "try",
     "what differs here",
 )
-# files that one framework alone needs
 # no pages: they stand beside nothing, so the limits of a page are not theirs
-# each framework has formats of its own, and of ONNX an exporter of its
-# own, or none: MXNet's pages write its operators node by node
+# files to export: each framework has formats of its own, and an exporter
+# of ONNX of its own, or none: MXNet writes its operators node by node
 EXPORT = {
     "pytorch": {
         "export.py",
@@ -40,8 +39,8 @@ EXPORT = {
         "quantization/export.py",
         "quantization/onnx_quantizer.py",
     },
-    "jax": set(),
-    "tf": set(),
+    "jax": {"export.py", "onnx_graph.py"},
+    "tf": {"export.py"},
     "mxnet": {
         "export.py",
         "onnx_fourier.py",
@@ -53,19 +52,15 @@ EXPORT = {
         "recorded.py",
     },
 }
+# files that one framework alone needs
 ALONE = {
     "pytorch": {
         "transforms.py",  # torch.func has to be told
         "at_home.py",  # how a layer is printed
     },
-    "jax": {
-        "linen.py",
-        "export.py",  # the formats are the framework's own
-        "onnx_graph.py",  # what jax2onnx lacks
-    },
+    "jax": {"linen.py"},
     # how Keras saves, holds and casts layers; forward mode is refused
     "tf": {
-        "export.py",
         "serializable.py",
         "weights_file.py",
         "custom_gradient.py",
