@@ -134,6 +134,15 @@ def test_a_size_that_a_symbol_has(layer, config, shape, axis, tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
+def test_a_number_that_is_of_one_size(tmp_path):
+    def share(x):
+        return x * np.array(1 / len(x))
+
+    with pytest.raises(NotImplementedError, match="axis 'batch'"):
+        inputs = {"x": np.ones((4, 3))}
+        export.to_symbol(share, inputs, tmp_path / "y")
+
+
 @pytest.mark.filterwarnings("ignore:Cannot decide type")
 def test_sizes_that_a_symbol_takes(tmp_path):
     """Other than the two of which it was made."""

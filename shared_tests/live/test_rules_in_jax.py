@@ -266,8 +266,8 @@ LAYERS = {
     "lstm": (lstm, tables(*WEIGHTS)),
 }
 MOVING = (
-    "log_softmax, attention, cross entropy, binary cross entropy, gelu, gelu tanh, silu,"
-    " embedding bag, lstm"
+    "log_softmax, attention, cross entropy, binary cross entropy, gelu,"
+    " gelu tanh, silu, embedding bag, lstm"
 ).split(", ")
 SCALARS = (
     "cross entropy",
