@@ -174,3 +174,14 @@ def test_what_is_missing_is_a_failure(monkeypatch, tmp_path):
     assert not rows and wrong == ["openvino: no exports"]
     every = make_exports.missing([], ("mxnet",), ("Linear",))
     assert len(every) == 2 * len(artefacts(("Linear",)))
+
+
+def test_what_is_further_off_than_is_known_fails_otherwise():
+    """Float64 in float32 explains no other number."""
+    table = [TABLE[0]._replace(layer="*", words="", most=2.0**29)]
+    for ratio, expected in ((3e7, []), (3e14, ["fails otherwise"])):
+        one = row(verdict="fail", ratio=ratio, detail="allowed error")
+        _, wrong, _ = judging.judged([one], table)
+        assert [
+            w.split("float32 (case) ")[1][:15] for w in wrong
+        ] == expected
