@@ -30,6 +30,7 @@ AXES = {
     "standardized_conv2d": {"x": "B-HW"},
     "attention": {"q": "B-N-", "k": "B-M-", "v": "B-M-"}
     | {"attn_mask": "B-NM"},
+    "quantize": {"x": "BN"},
     "PACT": {"x": "BN"},
     "LSQ": {"x": "BN"},
 }

@@ -50,11 +50,22 @@ def layer_of(framework, adapter, artefact, fixture):
     layer = built.call
     if case.layer in QUANTIZED:
         package = importlib.import_module(f"{framework}_impl")
-        adapter.run(built, inputs)  # its quantizers see the batch
+        see(framework, adapter, built, inputs)
         package.set_mode(layer, "frozen")
         if artefact.layer == INT8:
             layer = package.convert(layer)
     return layer, order(layer, inputs)
+
+
+def see(framework, adapter, built, inputs):
+    """The quantizers see the batch, and keep its ranges."""
+    if framework != "jax":
+        adapter.run(built, inputs)
+        return
+    # there run() is a pure function, which changes no layer
+    to_tensor = adapter.to_tensor
+    xs = {n: to_tensor(x, built.precision) for n, x in inputs.items()}
+    built.call(**xs)
 
 
 def order(layer, inputs):

@@ -136,12 +136,23 @@ def litert(path, names):
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=path, num_threads=1)
-    runner = interpreter.get_signature_runner()
+    known = {
+        one["name"]
+        .partition(":")[0]
+        .removeprefix("serving_default_"): one
+        for one in interpreter.get_input_details()
+    }
 
     def call(inputs):
-        known = runner.get_input_details()
-        (y,) = runner(**{n: inputs[n] for n in known}).values()
-        return y
+        for name, one in known.items():
+            shape = inputs[name].shape
+            interpreter.resize_tensor_input(one["index"], shape)
+        interpreter.allocate_tensors()
+        for name, one in known.items():
+            interpreter.set_tensor(one["index"], inputs[name])
+        interpreter.invoke()
+        (y,) = interpreter.get_output_details()
+        return interpreter.get_tensor(y["index"])
 
     return call
 

@@ -39,7 +39,7 @@ FORMATS = {
     "mxnet": ("symbol", "onnx"),
 }
 # environments with what an exporter needs besides its framework
-AUTHORS = {}
+AUTHORS = {("jax", "onnx"): "jax2onnx", ("tf", "onnx"): "tf2onnx"}
 LIBRARIES = (
     *("torch", "onnx", "onnxscript", "onnxruntime", "openvino"),
     *("ai-edge-litert", "jax", "jaxlib", "flax", "jax2onnx"),

@@ -1,0 +1,132 @@
+"""Export: a layer as a file that runs where this code is not.
+
+FORMATS = {format: to_<format>}, each (layer, inputs, path, dynamic)
+    saved_model  a folder, for tf.saved_model.load(path).call(**inputs)
+        and for its signature "serving_default"; gradients, too
+    litert       operators of LiteRT, which was TensorFlow Lite
+    onnx         opset 18, by tf2onnx
+layer    or a function; quantizers are frozen, and nothing trains
+inputs   {argument: example}, in the order of the arguments
+dynamic  {argument: {axis: name}}, axes of any size; None: the first,
+         as "batch", of each input that has two or more
+The file gets its name when it is whole; its one output is y
+
+Raises: NotImplementedError for what a format cannot do, and who says so
+"""
+
+# region imports
+import copy
+import os
+import pathlib
+import tempfile
+from importlib.metadata import version
+
+import tensorflow as tf
+from keras.src.backend.common.symbolic_scope import SymbolicScope
+
+from tf_impl.constant_graph import by_matrix, constant
+from tf_impl.linear import Linear
+from tf_impl.quantization.prepare import set_mode
+
+# endregion
+
+
+# region function
+def ready(layer, inputs):
+    if isinstance(layer, tf.keras.layers.Layer):
+        layer = set_mode(copy.deepcopy(layer), "frozen")
+    layer(**inputs)  # what is wrong with it is no limit of a format
+    return layer
+
+
+def axes(inputs, dynamic):
+    if dynamic is None:
+        many = [n for n, x in inputs.items() if len(x.shape) > 1]
+        dynamic = {name: {0: "batch"} for name in many}
+    found = {}
+    for name, x in inputs.items():
+        sizes = dict(enumerate(x.shape))
+        sizes |= dict.fromkeys(dynamic.get(name, {}))  # None is any
+        found[name] = tf.TensorSpec([*sizes.values()], x.dtype, name)
+    return found
+
+
+def whole(path, write):
+    path = pathlib.Path(path).resolve()
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        part = pathlib.Path(folder) / path.name
+        write(part)
+        if path.is_dir():  # no folder replaces one that has files
+            os.replace(path, pathlib.Path(folder) / "old")
+        os.replace(part, path)
+
+
+def attempt(what: str, make, *given, **options):
+    try:
+        return make(*given, **options)
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0]
+        raise NotImplementedError(f"{what}: {first}") from error
+
+
+def traced(layer, inputs, dynamic):
+    held, shapes = tf.Module(), axes(inputs, dynamic)
+    held.layer = layer = ready(layer, inputs)
+
+    def call(**xs):
+        with SymbolicScope():  # only traced: no range moves
+            return {"y": layer(**xs)}
+
+    held.call = tf.function(call, autograph=False)
+    what, make = "tf.function", held.call.get_concrete_function
+    attempt(f"{what}, tensorflow {tf.__version__}", make, **shapes)
+    return held, shapes
+
+
+def to_saved_model(layer, inputs, path, dynamic=None):
+    held, shapes = traced(layer, inputs, dynamic)
+    call = held.call.get_concrete_function(**shapes)
+    save = tf.saved_model.save
+    whole(path, lambda part: save(held, str(part), signatures=call))
+
+
+def to_litert(layer, inputs, path, dynamic=None):
+    call = constant(*traced(by_matrix(layer), inputs, dynamic))
+    make = tf.lite.TFLiteConverter.from_concrete_functions
+    make = make([call.get_concrete_function()], tf.Module())
+    what = f"tf.lite, tensorflow {tf.__version__}"
+    data = attempt(what, make.convert)
+    whole(path, lambda part: part.write_bytes(data))
+
+
+def to_onnx(layer, inputs, path, dynamic=None):
+    from tf2onnx.convert import from_function
+
+    call = constant(*traced(by_matrix(layer), inputs, dynamic))
+    what, given = f"tf2onnx {version('tf2onnx')}", call.input_signature
+    made, _ = attempt(what, from_function, call, given, opset=18)
+    data = made.SerializeToString()
+    whole(path, lambda part: part.write_bytes(data))
+
+
+FORMATS = {"saved_model": to_saved_model, "litert": to_litert}
+FORMATS["onnx"] = to_onnx
+# endregion
+
+
+# region try
+if __name__ == "__main__":
+    layer, x = Linear(3, 2), tf.ones((4, 3))
+    with tempfile.TemporaryDirectory() as folder:
+        to_saved_model(layer, {"x": x}, f"{folder}/linear")
+        made = tf.saved_model.load(f"{folder}/linear")
+        print(bool(tf.reduce_all(made.call(x=x)["y"] == layer(x))))
+# endregion
+
+
+# region what differs here
+# tensorflow 2.21.0: LiteRT multiplies neither float64, which QATLinear
+# needs for its exact sums, nor int8 without a scale, as Int8Linear does
+# tensorflow 2.21.0: a loaded QATLinear cannot be called under a tape,
+# since its hand-written gradients are inside of a tf.cond
+# endregion
