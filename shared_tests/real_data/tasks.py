@@ -1,7 +1,9 @@
-"""Two real data sets, trained from one start in every framework.
+"""Three real data sets, trained from one start in every framework.
 
 digits    8 x 8 images as 8 tokens of 8 pixels, TransformerClassifier
 diabetes  10 measurements against the disease a year later, MLP
+texts     16 words of a docstring against what its module is for,
+          TextClassifier (make_texts.py)
 
 data/<name>.safetensors      the data (make_data.py)
 data/<name>_run.safetensors  start, batches and the float64 reference
@@ -60,6 +62,14 @@ TASKS = {
         steps=300,
         test=88,
     ),
+    "texts": Task(
+        "TextClassifier",
+        dict(num_embeddings=512, embedding_dim=8, num_classes=4),
+        dict(loss="cross_entropy", rule="adam", lr=1 / 64),
+        batch=64,
+        steps=200,
+        test=400,
+    ),
 }
 
 
@@ -81,6 +91,8 @@ def samples(name, split):
     x, target = data["x"][split], data["target"][split]
     if name == "digits":
         x, target = x / 16, target.astype(np.int32)
+    elif name == "texts":  # ids stay integers
+        x, target = x.astype(np.int32), target.astype(np.int32)
     else:
         x, target = np.float64(x), np.float64(target)[:, None]
         for array in (x, target):
@@ -88,7 +100,8 @@ def samples(name, split):
             array -= rest.mean(axis=0)
             array /= rest.std(axis=0)
         target = target.astype(np.float32)
-    x = x.astype(np.float32)
+    if name != "texts":
+        x = x.astype(np.float32)
     return (x[: task.test], target[: task.test]), (
         x[task.test :],
         target[task.test :],
