@@ -125,7 +125,8 @@ def openvino(path, names):
 
     def call(inputs):
         fed = {n: tensor(x) for n, x in inputs.items() if n in known}
-        y = compiled(fed)[compiled.output(0)]
+        # a copy: the array lies in memory of the engine
+        y = np.array(compiled(fed)[compiled.output(0)])
         low = compiled.output(0).element_type == ov.Type.bf16
         return y.view(bfloat16()) if low else y
 

@@ -63,6 +63,17 @@ BFLOAT16 = f"{GEMM} ScaledReLU TensorReduction WeightedSum" + (
 KNOWN = [
     # engines; of two rows the first counts
     Known(
+        "tf",
+        "onnx",
+        "openvino",
+        "WeightedSum",
+        "float64 float32 float16",
+        FAILS,
+        "allowed error",
+        "OpenVINO 2026.4.1 gives memory that nobody wrote, other numbers"
+        " in each run, for what tf2onnx 1.17.0 writes",
+    ),
+    Known(
         "jax",
         "onnx",
         ANY,
