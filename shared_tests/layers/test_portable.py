@@ -324,3 +324,18 @@ def test_finite(page, start, save, load, path):
     load(path)
     with pytest.raises(ValueError, match="step expected finite"):
         load(path, finite=True)
+
+
+def test_a_range_of_another_dtype(page, start, save, load, path):
+    """The frameworks differ in the dtype of what quantizes 16 bits."""
+    save(start("QATLinear", dict(in_features=3, out_features=2)), path)
+    said, tensors = page("tensor_file").read(path)
+    name, data = "input_quantizer.observer.bounds", b"\0\xbc\0\x3c"
+    tensor = page("tensor_file").Tensor("float16", (2,), data)
+    page("tensor_file").write(path, tensors | {name: tensor}, said)
+    loaded, _ = load(path)
+    bounds = loaded.input_quantizer.observer.bounds
+    assert page("arrays").to_tensor(bounds) == tensor
+    before = path.read_bytes()
+    save(loaded, path)
+    assert path.read_bytes() == before

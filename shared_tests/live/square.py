@@ -74,8 +74,8 @@ class Part:
         return [p for p in precisions(case) if p in self.precisions]
 
     def quantized(self, layer):
-        """One alone where no output is judged."""
-        one = {"float32"} & set(self.precisions)
+        """Of the larger models one, and that in the whole square."""
+        one = ("float32",) if "float64" in self.precisions else ()
         return self.precisions if layer in EXACT else one
 
     def path(self, author, model, precision):

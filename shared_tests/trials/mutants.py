@@ -268,7 +268,7 @@ fail. Systematic faults are small changes of the code, by the table in
 `shared_tests/trials/mutate.py`; named ones are bugs that others have reported.
 Percentages are of the faults tried that are not equivalent; targets: 100 % of
 the named ones, 98 % of the systematic ones, in every framework. Left out:
-`adapter`, the pages of files, `parameters`, `checks` and `export`; `raise`, the
+`adapter`, pages of files, `parameters`, `checks` and `export`; `raise`, the
 branches that end in one, and `check_*`, which the tests of bad input see to.
 
 {summary}
