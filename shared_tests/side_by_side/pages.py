@@ -23,8 +23,6 @@ NOT_PAGES = {
     "state_file.py",
     "export.py",
     "onnx_layers.py",
-    "quantization/__init__.py",
-    "quantization/export.py",
     "quantization/onnx_quantizer.py",
     "transforms.py",
 }
