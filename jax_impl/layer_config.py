@@ -10,6 +10,7 @@ Raises: ValueError for a layer that is none of layer_arguments.py, and
 # region imports
 from jax_impl.expect import expect
 from jax_impl.layer_arguments import ATTENTIONS, check_config
+from jax_impl.layer_parts import TEXT
 from jax_impl.quantization.qat_config import (
     int8_config,
     qat_config,
@@ -51,9 +52,8 @@ def attention_config(layer):
     found = dict(embed_dim=layer.qkv.weight.shape[1], bias=bias)
     names = "num_heads", "num_kv_heads", "causal"
     own = {name: getattr(layer, name) for name in names}
-    return (
-        found | own | dict(out_proj=len(parts) == 2, attention=got[0])
-    )
+    found |= dict(out_proj=len(parts) == 2, attention=got[0])
+    return found | own
 
 
 def transformer_config(layer):
@@ -76,6 +76,7 @@ READ = {
         in_features=x.weight.shape[0], out_features=x.weight.shape[2]
     ),
     "ScaledReLU": lambda x: dict(scale=x.scale),
+    "EmbeddingBag": lambda x: dict(zip(TEXT, x.weight.shape)),
     "RMSNorm": lambda x: dict(dim=x.weight.shape[0], eps=x.eps),
     "StandardizedConv2d": conv_config,
     "PACT": lambda x: dict(bits=x.codes.bits),
@@ -86,6 +87,9 @@ READ = {
     "MLP": mlp_config,
     "TiedMLP": lambda x: dict(features=x.layer1.weight.shape[0]),
     "MultiHeadAttention": attention_config,
+    "TextClassifier": lambda x: dict(
+        zip(TEXT, (*x.bag.weight.shape, x.linear.weight.shape[0]))
+    ),
     "TransformerClassifier": transformer_config,
 }
 

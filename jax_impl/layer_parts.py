@@ -12,6 +12,7 @@ Raises: ValueError for no heads
 from jax_impl.expect import expect
 
 MLP = "input_size", "hidden_size", "output_size", "scale"
+TEXT = "num_embeddings", "embedding_dim", "num_classes"
 CLASSIFIER = "input_dim", "embed_dim", "num_heads", "num_layers"
 # endregion
 
@@ -43,6 +44,12 @@ def mlp(config):
 def tied_mlp(config):
     size = config["features"]
     return {name: linear(size, size) for name in ("layer1", "layer2")}
+
+
+def text(config):
+    *sizes, classes = (config[n] for n in TEXT)
+    bag = ["EmbeddingBag", dict(zip(TEXT, sizes))]
+    return {"bag": bag, "linear": linear(sizes[1], classes)}
 
 
 def multi_head(config):
@@ -81,6 +88,7 @@ INSIDE = {
     "MLP": mlp,
     "TiedMLP": tied_mlp,
     "MultiHeadAttention": multi_head,
+    "TextClassifier": text,
     "TransformerClassifier": transformer,
 }
 # endregion

@@ -39,6 +39,11 @@ def bilinear(config):
     return {"weight": (size, size, config["out_features"])}
 
 
+def embedding(config):
+    names = "num_embeddings", "embedding_dim"
+    return {"weight": tuple(config[n] for n in names)}
+
+
 def conv(config):
     rows, size = config["out_channels"], config["kernel_size"]
     shape = rows, config["in_channels"], size, size
@@ -82,6 +87,7 @@ ARRAYS = {
     "ManualLinear": dense,
     "WeightedSum": vector,
     "TensorReduction": bilinear,
+    "EmbeddingBag": embedding,
     "RMSNorm": vector,
     "StandardizedConv2d": conv,
     "PACT": pact,

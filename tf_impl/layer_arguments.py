@@ -21,10 +21,10 @@ from tf_impl.quantization.codes import Codes
 from tf_impl.quantization.int8_linear import Int8Linear
 
 NAMES = """
-CenteredLayer HalfSpectrum LSQ LSQPlus Linear LinearReLU MLP
-ManualLinear MultiHeadAttention PACT QATLinear RMSNorm ScaledReLU
-StandardizedConv2d TensorReduction TiedMLP TransformerClassifier
-WeightedSum
+CenteredLayer EmbeddingBag HalfSpectrum LSQ LSQPlus Linear LinearReLU
+MLP ManualLinear MultiHeadAttention PACT QATLinear RMSNorm ScaledReLU
+StandardizedConv2d TensorReduction TextClassifier TiedMLP
+TransformerClassifier WeightedSum
 """.split()
 LAYERS = {name: getattr(tf_impl, name) for name in NAMES}
 LAYERS |= dict(Int8Linear=Int8Linear)
