@@ -10,9 +10,9 @@ for_onnx(call, shapes)  what call does with arrays of these shapes, one
 
 Seen with jax2onnx 0.17.1 and onnxruntime 1.31.1: the operator DFT of a
 dynamic batch is refused, and in float32 it was 1.8 error budgets off;
-Where of booleans and Gemm of integers are not there; a mask of shape (J, 1) is not broadcast
-to a dynamic axis, as a loop of attention_tiled needs it; jnp.einsum, as
-jax2onnx replaces it, takes no nnx.Param
+Where of booleans and Gemm of integers are not there; a mask of shape
+(J, 1) is not broadcast to a dynamic axis, as a loop of attention_tiled
+needs it; jnp.einsum, as jax2onnx replaces it, takes no nnx.Param
 """
 
 # region imports
