@@ -3,15 +3,16 @@
 for_onnx(call, shapes)  what call does with arrays of these shapes, one
     operation after the other, as a function of the arrays, in which
     fft       is a product with a matrix of cosines and sines
+    dot_general  of two matrices of integers is one of a stack of them
     select_n  of booleans is made of and, or, not
     functions inside, compiled or with a gradient of their own, are
     their operations
 
 Seen with jax2onnx 0.17.1 and onnxruntime 1.31.1: the operator DFT of a
 dynamic batch is refused, and in float32 it was 1.8 error budgets off;
-Where of booleans is not there; a mask of shape (J, 1) is not broadcast
-to a dynamic axis, as a loop of attention_tiled needs it; jnp.einsum, as
-jax2onnx replaces it, takes no nnx.Param
+Where of booleans and Gemm of integers are not there; a mask of shape
+(J, 1) is not broadcast to a dynamic axis, as a loop of attention_tiled
+needs it; jnp.einsum, as jax2onnx replaces it, takes no nnx.Param
 """
 
 # region imports
@@ -41,6 +42,17 @@ def select_n(chosen, *cases):
     return (chosen & yes) | (~chosen & no)
 
 
+def dot_general(x, y, *, dimension_numbers, **options):
+    """Of integers with an axis more: there is no Gemm of them."""
+    (of_x, of_y), batch = dimension_numbers
+    more = x.ndim == 2 and x.dtype.kind == "i"
+    if more:
+        x, of_x = x[None], tuple(axis + 1 for axis in of_x)
+    numbers = (of_x, of_y), batch
+    total = jax.lax.dot_general(x, y, numbers, **options)
+    return total[0] if more else total
+
+
 def scan(*given, **options):
     sizes = [n for x in given for n in x.shape]
     if not all(isinstance(n, int) for n in sizes):
@@ -52,6 +64,7 @@ def scan(*given, **options):
 
 
 RULES = {
+    "dot_general": lambda *xs, **options: [dot_general(*xs, **options)],
     "fft": lambda *xs, **options: [fft(*xs, **options)],
     "real": lambda z: [z[0]],
     "imag": lambda z: [z[1]],

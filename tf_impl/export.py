@@ -91,11 +91,16 @@ def to_saved_model(layer, inputs, path, dynamic=None):
 
 
 def to_litert(layer, inputs, path, dynamic=None):
-    call = constant(*traced(by_matrix(layer), inputs, dynamic))
-    make = tf.lite.TFLiteConverter.from_concrete_functions
-    make = make([call.get_concrete_function()], tf.Module())
-    what = f"tf.lite, tensorflow {tf.__version__}"
-    data = attempt(what, make.convert)
+    held, lite = tf.Module(), tf.lite.TFLiteConverter
+    held.call = constant(*traced(by_matrix(layer), inputs, dynamic))
+    call = held.call.get_concrete_function()
+    rules = tf.saved_model.SaveOptions(
+        experimental_custom_gradients=False
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(held, folder, call, rules)
+        make = lite.from_saved_model(folder).convert
+        data = attempt(f"tf.lite, tensorflow {tf.__version__}", make)
     whole(path, lambda part: part.write_bytes(data))
 
 
