@@ -262,6 +262,50 @@ KNOWN = [
         "",
         "jax2onnx 0.17.1 gives Gemm int8, which ONNX does not have",
     ),
+    # TensorFlow
+    Known(
+        "tf",
+        "litert",
+        ANY,
+        ANY,
+        "float64 bfloat16",
+        NOT_OFFERED,
+        "",
+        "the operators of LiteRT (tensorflow 2.21.0) have no float64, and"
+        " its interpreter (ai-edge-litert) gives no bfloat16 to NumPy",
+    ),
+    Known(
+        "tf",
+        "litert",
+        ANY,
+        f"{PRODUCTS} ScaledReLU",
+        "float16",
+        NOT_OFFERED,
+        "neither a custom op nor a flex op",
+        "LiteRT (tensorflow 2.21.0) has no MatMul and no LessEqual of"
+        " float16",
+    ),
+    Known(
+        "tf",
+        "litert",
+        ANY,
+        "QATLinear QATMultiHeadAttention",
+        "float32",
+        NOT_OFFERED,
+        "'tf.MatMul' op is neither a custom op nor a flex op",
+        "the page adds up its codes in float64, of which LiteRT"
+        " (tensorflow 2.21.0) has no MatMul",
+    ),
+    Known(
+        "tf",
+        "litert",
+        ANY,
+        "Int8Linear",
+        "float32",
+        NOT_OFFERED,
+        "'tfl.fully_connected' op operand #0 must be",
+        "LiteRT (tensorflow 2.21.0) has no product of int8 without a scale",
+    ),
     # MXNet
     Known(
         "mxnet",
