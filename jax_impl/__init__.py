@@ -5,7 +5,7 @@ import warnings
 from jax_impl.attention import attention
 from jax_impl.attention_tiled import attention_tiled
 from jax_impl.bilinear import TensorReduction, bilinear
-from jax_impl.builtin_layers import from_builtin, to_builtin
+from jax_impl.builtins.layers import from_builtin, to_builtin
 from jax_impl.centered import CenteredLayer, centered
 from jax_impl.conv import StandardizedConv2d, standardized_conv2d
 from jax_impl.embedding_bag import EmbeddingBag, embedding_bag

@@ -24,8 +24,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import export
 
+from jax_impl.exports.onnx_graph import for_onnx
 from jax_impl.linear import Linear
-from jax_impl.onnx_graph import for_onnx
 from jax_impl.quantization.prepare import set_mode
 
 # endregion

@@ -8,7 +8,7 @@ from mxnet_impl.at_home import every_layer
 from mxnet_impl.attention import attention
 from mxnet_impl.attention_tiled import attention_tiled
 from mxnet_impl.bilinear import TensorReduction, bilinear
-from mxnet_impl.builtin_layers import from_builtin, to_builtin
+from mxnet_impl.builtins.layers import from_builtin, to_builtin
 from mxnet_impl.centered import CenteredLayer, centered
 from mxnet_impl.conv import StandardizedConv2d, standardized_conv2d
 from mxnet_impl.embedding_bag import EmbeddingBag, embedding_bag

@@ -26,10 +26,10 @@ import tempfile
 from mxnet import np, npx
 from mxnet.gluon import nn
 
-from mxnet_impl import onnx_layers
-from mxnet_impl.onnx_graph import Graph
+from mxnet_impl.exports import onnx_layers
+from mxnet_impl.exports.onnx_graph import Graph
+from mxnet_impl.exports.recorded import for_any
 from mxnet_impl.quantization.prepare import set_mode
-from mxnet_impl.recorded import for_any
 
 # endregion
 

@@ -6,7 +6,7 @@ from pytorch_impl.at_home import every_layer
 from pytorch_impl.attention import attention
 from pytorch_impl.attention_tiled import attention_tiled
 from pytorch_impl.bilinear import TensorReduction, bilinear
-from pytorch_impl.builtin_layers import from_builtin, to_builtin
+from pytorch_impl.builtins.layers import from_builtin, to_builtin
 from pytorch_impl.centered import CenteredLayer, centered
 from pytorch_impl.conv import StandardizedConv2d, standardized_conv2d
 from pytorch_impl.embedding_bag import EmbeddingBag, embedding_bag

@@ -22,8 +22,8 @@ import warnings
 import torch
 from torch import nn
 
+from pytorch_impl.exports.onnx_layers import for_onnx
 from pytorch_impl.linear import Linear
-from pytorch_impl.onnx_layers import for_onnx
 from pytorch_impl.quantization.export import OPSET
 from pytorch_impl.quantization.prepare import set_mode
 

@@ -9,7 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from tf_impl.attention import attention
 from tf_impl.attention_tiled import attention_tiled
 from tf_impl.bilinear import TensorReduction, bilinear
-from tf_impl.builtin_layers import from_builtin, to_builtin
+from tf_impl.builtins.layers import from_builtin, to_builtin
 from tf_impl.centered import CenteredLayer, centered
 from tf_impl.conv import StandardizedConv2d, standardized_conv2d
 from tf_impl.embedding_bag import EmbeddingBag, embedding_bag

@@ -16,7 +16,7 @@ Ref:    ONNX operators QuantizeLinear 21, MatMulInteger 10
 # region imports
 import numpy
 
-from mxnet_impl.onnx_graph import onnx_type
+from mxnet_impl.exports.onnx_graph import onnx_type
 from mxnet_impl.quantization.codes import code_range
 from mxnet_impl.quantization.convert import to_int8
 from mxnet_impl.quantization.onnx_quantizers import rounded

@@ -9,7 +9,7 @@ axis needs the rank of x, which is that of an input of the graph
 """
 
 # region imports
-from mxnet_impl.onnx_graph import onnx_type
+from mxnet_impl.exports.onnx_graph import onnx_type
 from mxnet_impl.quantization.codes import code_range
 
 # endregion

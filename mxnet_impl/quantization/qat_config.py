@@ -8,7 +8,7 @@ Raises: ValueError for a quantizer that make_quantizer does not make
 """
 
 # region imports
-from mxnet_impl.expect import expect
+from mxnet_impl.portable.expect import expect
 from mxnet_impl.quantization.qat_linear import QATLinear
 from mxnet_impl.quantization.quantizers import NAMES, make_quantizer
 

@@ -34,6 +34,8 @@ AXES = {
     "PACT": {"x": "BN"},
     "LSQ": {"x": "BN"},
 }
+AXES["EmbeddingBag"] = {"x": "BN", "bag_mask": "BN"}
+AXES["TextClassifier"] = AXES["EmbeddingBag"]
 AXES["attention_tiled"] = AXES["attention"]
 AXES["fake_quantize-channels"] = {"x": "B-N"}  # axis 1 has the steps
 PLAIN = {"x": "B-"}
@@ -57,6 +59,8 @@ CHOSEN = {
     "ManualLinear": "basic",
     "MultiHeadAttention": "basic causal grouped masked",
     "TransformerClassifier": "basic",
+    "EmbeddingBag": "basic lengths",
+    "TextClassifier": "basic",
     "attention": "basic causal_more_keys masked fully_masked_row"
     " grouped_causal",
     "attention_tiled": "basic grouped_causal",

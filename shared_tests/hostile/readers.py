@@ -222,7 +222,7 @@ def saver(framework, reader, folder):
 
 
 def page_of(framework, reader):
-    page = "checkpoint" if reader == "own" else "portable"
+    page = "checkpoint" if reader == "own" else "portable.checkpoint"
     return importlib.import_module(f"{framework}_impl.{page}")
 
 

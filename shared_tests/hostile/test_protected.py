@@ -93,7 +93,10 @@ def test_a_file_has_the_numbers_in_clear(
 ):
     path = tmp_path / NAME
     weight = numbers(layer)["weight"]
-    for page, save in (("checkpoint", "save"), ("portable", None)):
+    for page, save in (
+        ("checkpoint", "save"),
+        ("portable.checkpoint", None),
+    ):
         module = importlib.import_module(f"{framework}_impl.{page}")
         getattr(module, save or "save_portable")(layer, path)
         assert weight.tobytes() in path.read_bytes()

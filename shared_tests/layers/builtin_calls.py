@@ -10,7 +10,9 @@ import importlib
 
 
 def wrap(framework, kind, builtin, causal=False):
-    arrays = importlib.import_module(f"{framework}_impl.builtin_arrays")
+    arrays = importlib.import_module(
+        f"{framework}_impl.builtins.arrays"
+    )
     call = WRAPS[framework](kind, builtin, causal)
     return call, arrays.named(builtin)
 

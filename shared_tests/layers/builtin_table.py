@@ -41,7 +41,7 @@ def layouts():
     """{framework: LAYOUTS}"""
     return {
         name: runpy.run_path(
-            str(ROOT / f"{name}_impl/builtin_layouts.py")
+            str(ROOT / f"{name}_impl/builtins/layouts.py")
         )["LAYOUTS"]
         for name in FRAMEWORKS
     }

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from pytorch_impl import adapter, from_builtin, to_builtin
-from pytorch_impl.builtin_arrays import lay_back, named, shapes_of
-from pytorch_impl.builtin_layouts import LAYOUTS
+from pytorch_impl.builtins.arrays import lay_back, named, shapes_of
+from pytorch_impl.builtins.layouts import LAYOUTS
 from shared_tests.cases import CASES
 from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.run import group, sigmas

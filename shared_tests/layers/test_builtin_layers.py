@@ -39,7 +39,7 @@ CASE = {case.id: case for case in CASES}
 
 
 def layouts(framework):
-    page = ROOT / f"{framework}_impl" / "builtin_layouts.py"
+    page = ROOT / f"{framework}_impl" / "builtins" / "layouts.py"
     return runpy.run_path(str(page))["LAYOUTS"]
 
 
@@ -126,8 +126,8 @@ def run_builtin(framework, adapter, page, row, layer, builtin, fixture):
         n: adapter.to_tensor(found.pop(f"grad.{head}{n}"), precision)
         for n in named
     }
-    pages = page("builtin_arrays")
-    layout = page("builtin_layouts").LAYOUTS[case.layer][kind]
+    pages = page("builtins.arrays")
+    layout = page("builtins.layouts").LAYOUTS[case.layer][kind]
     shapes = pages.shapes_of(pages.named(layer))
     sizes = pages.sizes_of(layer)
     grads = pages.lay_back(layout, theirs, shapes, sizes)
@@ -147,7 +147,7 @@ def through_standardize(adapter, page, layer, grad, precision):
         return conv.standardize(x, layer.eps)
 
     weight = adapter.to_numpy(
-        page("builtin_arrays").read(layer)["weight"]
+        page("builtins.arrays").read(layer)["weight"]
     )
     built = adapter.Built("standardize", call, {}, precision)
     return adapter.run(built, {"x": weight}, {"y": grad})["grad.x"]
@@ -178,7 +178,7 @@ def test_a_builtin_layer_meets_the_case(
 ):
     case, kind, precision = ROWS[row]
     fixture, layer = ours(case, precision)
-    pages = page("builtin_layers")
+    pages = page("builtins.layers")
     if refusal(row):
         with pytest.raises(ValueError, match=refusal(row)):
             pages.to_builtin(layer, kind)
@@ -222,8 +222,8 @@ def test_a_query_that_may_attend_to_nothing(
     fixture, layer = ours(case, "float32")
     fixture["in.attn_mask"] = fixture["in.attn_mask"].copy()
     fixture["in.attn_mask"][0] = False
-    for kind in page("builtin_layouts").LAYOUTS.get(case.layer, ()):
-        builtin = page("builtin_layers").to_builtin(layer, kind)
+    for kind in page("builtins.layouts").LAYOUTS.get(case.layer, ()):
+        builtin = page("builtins.layers").to_builtin(layer, kind)
         row = case, kind, "float32"
         y = run_builtin(
             framework, adapter, page, row, layer, builtin, fixture
@@ -248,7 +248,7 @@ def test_a_query_that_may_attend_to_nothing(
 def test_low_precision_goes_there_and_back(
     framework, adapter, page, ours
 ):
-    pages = page("builtin_layers")
+    pages = page("builtins.layers")
     for precision in ("bfloat16", "float16"):
         if adapter.unsupported("Linear", precision):
             assert (framework, precision) == ("mxnet", "bfloat16")
@@ -265,8 +265,8 @@ def test_the_entries_are_those_of_a_weights_map(
     framework, adapter, page, ours
 ):
     """The words mean what they mean there, and nothing is left over."""
-    arrays = page("builtin_arrays")
-    for layer_name, kinds in page("builtin_layouts").LAYOUTS.items():
+    arrays = page("builtins.arrays")
+    for layer_name, kinds in page("builtins.layouts").LAYOUTS.items():
         if layer_name not in TRIED:
             continue  # a Block has no case of its own
         name = "grouped" if "Multi" in layer_name else "basic"
@@ -357,12 +357,12 @@ FAULTS = {
 def test_a_fault_in_the_table_is_seen(
     framework, adapter, page, ours, monkeypatch
 ):
-    to_builtin = page("builtin_layers").to_builtin
+    to_builtin = page("builtins.layers").to_builtin
     for name, kind, changed, words in FAULTS[framework]:
         case = CASE[name]
         row = case, kind, "float32"
         fixture, layer = ours(case, "float32")
-        layouts = page("builtin_layouts").LAYOUTS[case.layer]
+        layouts = page("builtins.layouts").LAYOUTS[case.layer]
         entries = layouts[kind] | changed
         entries = {n: e for n, e in entries.items() if e}
         monkeypatch.setitem(layouts, kind, entries)

@@ -276,7 +276,9 @@ def test_the_layer_given_stays_as_it_is(
 ):
     """The new layer has copies."""
     layer = start("Linear", dict(in_features=3, out_features=2))
-    arrays = importlib.import_module(f"{framework}_impl.builtin_arrays")
+    arrays = importlib.import_module(
+        f"{framework}_impl.builtins.arrays"
+    )
 
     def numbers_of(found):
         read = arrays.read(found).items()

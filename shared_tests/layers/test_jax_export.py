@@ -18,7 +18,7 @@ from flax import nnx
 
 import jax_impl
 from jax_impl import export, onnx_graph
-from jax_impl.onnx_graph import for_onnx
+from jax_impl.exports.onnx_graph import for_onnx
 from shared_tests.cases import CASES
 from shared_tests.fixture_files import read_fixture, read_manifest
 from shared_tests.run import group, sigmas

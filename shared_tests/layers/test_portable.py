@@ -35,27 +35,27 @@ def path(tmp_path):
 
 @pytest.fixture
 def save(page):
-    return page("portable").save_portable
+    return page("portable.checkpoint").save_portable
 
 
 @pytest.fixture
 def load(page):
-    return page("portable").load_portable
+    return page("portable.checkpoint").load_portable
 
 
 @pytest.fixture(scope="module")
 def mlp(page, start, tmp_path_factory):
     """Words and tensors of the file of an MLP."""
     path = tmp_path_factory.mktemp("mlp") / NAME
-    page("portable").save_portable(start("MLP", MLP), path)
-    return page("tensor_file").read(path)
+    page("portable.checkpoint").save_portable(start("MLP", MLP), path)
+    return page("portable.tensor_file").read(path)
 
 
 def same(page, save, layer, path):
     """Saved again, a loaded layer makes the same file."""
     save(layer, path)
     before = path.read_bytes()
-    loaded, training = page("portable").load_portable(path)
+    loaded, training = page("portable.checkpoint").load_portable(path)
     assert type(loaded) is type(layer) and training is None
     save(loaded, path)
     assert path.read_bytes() == before
@@ -65,7 +65,7 @@ def same(page, save, layer, path):
 @pytest.mark.parametrize("layer, config, shape", SETUPS)
 def test_each_layer(page, start, save, path, layer, config, shape):
     same(page, save, start(layer, config), path)
-    words, _ = page("tensor_file").read(path)
+    words, _ = page("portable.tensor_file").read(path)
     assert words["layer"] == layer
     want = dict(config)
     want.pop("alpha_init", None)  # alpha itself is in the file
@@ -77,7 +77,7 @@ def test_each_layer(page, start, save, path, layer, config, shape):
 def test_the_version_is_that_of_the_project(page):
     text = (ROOT / "pyproject.toml").read_text()
     version = tomllib.loads(text)["project"]["version"]
-    assert version == page("portable").VERSION
+    assert version == page("portable.checkpoint").VERSION
 
 
 def test_tied_and_frozen_stay(
@@ -93,10 +93,10 @@ def test_tied_and_frozen_stay(
         parameters.freeze(layer, "layer1.bias")
         loaded = same(page, save, layer, path)
         assert loaded.layer2.weight is loaded.layer1.weight
-        frozen = page("arrays").is_frozen
+        frozen = page("portable.arrays").is_frozen
         named = parameters.named_parameters(loaded)
         assert [n for n in named if frozen(named[n])] == ["layer1.bias"]
-        words, arrays = page("tensor_file").read(path)
+        words, arrays = page("portable.tensor_file").read(path)
         assert json.loads(words["tied"]) == {
             "layer2.weight": "layer1.weight"
         }
@@ -211,9 +211,9 @@ def test_words_that_are_wrong(page, mlp, path, change, words):
 
 
 def refused(page, path, said, tensors, words):
-    page("tensor_file").write(path, tensors, said)
+    page("portable.tensor_file").write(path, tensors, said)
     with pytest.raises(ValueError, match=re.escape(words)) as caught:
-        page("portable").load_portable(path)
+        page("portable.checkpoint").load_portable(path)
     text = str(caught.value)
     assert text.startswith(f"{path}: ") and len(text) < 1000
 
@@ -291,7 +291,7 @@ def test_a_precision_that_is_not_there(
     words |= dict(frozen=[], training=None)
     texts = {n: json.dumps(w) for n, w in words.items()}
     texts |= dict(layer="Linear", version="0.1.0")
-    tensor_file = page("tensor_file")
+    tensor_file = page("portable.tensor_file")
     tensors = {n: tensor_file.Tensor(*t) for n, t in data.items()}
     tensor_file.write(path, tensors, texts)
     if framework == "mxnet":
@@ -329,13 +329,15 @@ def test_finite(page, start, save, load, path):
 def test_a_range_of_another_dtype(page, start, save, load, path):
     """The frameworks differ in the dtype of what quantizes 16 bits."""
     save(start("QATLinear", dict(in_features=3, out_features=2)), path)
-    said, tensors = page("tensor_file").read(path)
+    said, tensors = page("portable.tensor_file").read(path)
     name, data = "input_quantizer.observer.bounds", b"\0\xbc\0\x3c"
-    tensor = page("tensor_file").Tensor("float16", (2,), data)
-    page("tensor_file").write(path, tensors | {name: tensor}, said)
+    tensor = page("portable.tensor_file").Tensor("float16", (2,), data)
+    page("portable.tensor_file").write(
+        path, tensors | {name: tensor}, said
+    )
     loaded, _ = load(path)
     bounds = loaded.input_quantizer.observer.bounds
-    assert page("arrays").to_tensor(bounds) == tensor
+    assert page("portable.arrays").to_tensor(bounds) == tensor
     before = path.read_bytes()
     save(loaded, path)
     assert path.read_bytes() == before

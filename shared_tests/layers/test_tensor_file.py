@@ -33,7 +33,9 @@ NUMBERS = {
 
 @pytest.fixture(scope="module")
 def page(framework):
-    return importlib.import_module(f"{framework}_impl.tensor_file")
+    return importlib.import_module(
+        f"{framework}_impl.portable.tensor_file"
+    )
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ class Half:
             importlib.import_module(f"{framework}_impl.{page}")
             for page in (
                 "adapter",
-                "portable",
+                "portable.checkpoint",
                 "training",
                 "parameters",
             )

@@ -64,8 +64,14 @@ class Part:
             return importlib.import_module(f"{framework}_impl.{name}")
 
         self.package = importlib.import_module(f"{framework}_impl")
-        self.adapter, self.portable = page("adapter"), page("portable")
-        self.arrays, self.file = page("arrays"), page("tensor_file")
+        self.adapter, self.portable = (
+            page("adapter"),
+            page("portable.checkpoint"),
+        )
+        self.arrays, self.file = (
+            page("portable.arrays"),
+            page("portable.tensor_file"),
+        )
         self.named = page("parameters").named_parameters
         self.places = page("quantization.places")
         self.precisions = precisions

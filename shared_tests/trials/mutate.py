@@ -42,10 +42,22 @@ NOT_TRIED = {
     *(
         f"{name}.py"
         for name in """
-        arrays expect layer_arguments layer_arrays layer_config
-        layer_parts model_arrays model_layers model_words portable
-        quantization/qat_config tensor tensor_file tensor_header
-        training_words whole_file
+        portable/arrays
+        portable/checkpoint
+        portable/expect
+        portable/layer_arguments
+        portable/layer_arrays
+        portable/layer_config
+        portable/layer_parts
+        portable/model_arrays
+        portable/model_layers
+        portable/model_words
+        portable/tensor
+        portable/tensor_file
+        portable/tensor_header
+        portable/training_words
+        quantization/qat_config
+        whole_file
         """.split()
     ),
 }

@@ -1,0 +1,1 @@
+"""A checkpoint that the four frameworks save and load alike."""

@@ -1,0 +1,1 @@
+"""From the framework's own layers to ours, and back."""
