@@ -88,6 +88,20 @@ def standardized_conv2d(
     return g.cast_like(y)
 
 
+def embedding_bag(g, x, weight, bag_mask=None):
+    """An id that names no row is for the engine to refuse."""
+    if bag_mask is not None:
+        x = g.Where(bag_mask, x, numpy.zeros((), g.dtypes["x"]))
+    rows = g.Gather(g.widen(weight), x, axis=0)  # B L E
+    if bag_mask is None:
+        return g.cast_like(g.ReduceMean(rows, [1], keepdims=0))
+    rows = g.Where(g.Unsqueeze(bag_mask, [2]), rows, 0.0)
+    n = g.ReduceSum(g.Where(bag_mask, 1.0, 0.0), [1], keepdims=1)
+    n = g.Where(g.Equal(n, 0.0), 1.0, n)  # B 1
+    total = g.ReduceSum(rows, [1], keepdims=0)  # B E
+    return g.cast_like(g.Div(total, n))
+
+
 def attention(g, q, k, v, attn_mask=None, causal=False, scale=None):
     sizes = g.size(q, 1), g.size(k, 1), g.size(q, 3)
     return attend(g, q, k, v, attn_mask, causal, scale, *sizes)

@@ -9,7 +9,7 @@ computes, integers in int64.
 
 g.widen(x), g.cast_like(y)  as in precision.py: g.wide is float32, or
     float64 where the inputs are, so that nothing is summed in 16 bits
-g.shapes  {input: the shape of its example}; dynamic axes may change
+g.shapes, g.dtypes  {input: that of its example}; dynamic axes may change
 g.model(y, dtype, rank)  the bytes of the file, checked
 
 Raises: onnx.checker.ValidationError for what is no graph
@@ -39,7 +39,9 @@ class Graph:
         self.names, self.shapes = dict(parameters), {}
         self.inputs, self.nodes, self.constants = [], [], {}
         self.dynamic = dynamic
-        floats = []
+        self.dtypes = {
+            n: numpy.dtype(x.dtype) for n, x in inputs.items()
+        }
         for name, x in inputs.items():
             axes = dynamic.get(name, {})
             shape = [axes.get(i, n) for i, n in enumerate(x.shape)]
@@ -47,8 +49,9 @@ class Graph:
             made = helper.make_tensor_value_info(name, kind, shape)
             self.inputs.append(made)
             self.shapes[name] = x.shape
-            if numpy.dtype(x.dtype).kind == "f":
-                floats.append(numpy.dtype(x.dtype))
+        floats = [d for d in self.dtypes.values() if d.kind == "f"]
+        # ids alone: those of the numbers that they name
+        floats += [numpy.dtype(p.dtype) for p in parameters]
         self.dtype = floats[0]
         self.wide = numpy.promote_types(self.dtype, numpy.float32)
 

@@ -107,6 +107,11 @@ def transformer_classifier(g, layer, x):
     return apply(g, layer.head, h)  # B O
 
 
+def text_classifier(g, layer, x, bag_mask=None):
+    y = floats.embedding_bag(g, x, layer.bag.weight, bag_mask)
+    return apply(g, layer.linear, y)  # B O
+
+
 def lsq(g, layer, x):
     every = x, layer.step, *layer.options
     return quantizers.lsq(g, *every)
@@ -124,14 +129,16 @@ def pact(g, layer, x):
 def of(function, *names):
     """A layer that calls a function with what it has by these names."""
 
-    def nodes(g, layer, x):
-        return function(g, x, *(getattr(layer, n) for n in names))
+    def nodes(g, layer, x, *more):
+        own = (getattr(layer, n) for n in names)
+        return function(g, x, *own, *more)
 
     return nodes
 
 
 LAYERS = {
     "CenteredLayer": of(floats.centered),
+    "EmbeddingBag": of(floats.embedding_bag, "weight"),
     "HalfSpectrum": of(half_spectrum),
     "Linear": of(floats.linear, "weight", "bias"),
     "LinearReLU": of(floats.linear_relu, "weight", "bias"),
@@ -142,6 +149,7 @@ LAYERS = {
     "ScaledReLU": of(floats.scaled_relu, "scale"),
     "StandardizedConv2d": of(floats.standardized_conv2d, *CONV),
     "TensorReduction": of(floats.bilinear, "weight"),
+    "TextClassifier": text_classifier,
     "TiedMLP": tied_mlp,
     "Block": block,
     "TransformerClassifier": transformer_classifier,

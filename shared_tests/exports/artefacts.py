@@ -59,7 +59,7 @@ CHOSEN = {
     "ManualLinear": "basic",
     "MultiHeadAttention": "basic causal grouped masked",
     "TransformerClassifier": "basic",
-    "EmbeddingBag": "basic lengths",
+    "EmbeddingBag": "basic empty_bag",
     "TextClassifier": "basic",
     "attention": "basic causal_more_keys masked fully_masked_row"
     " grouped_causal",

@@ -15,7 +15,10 @@ from shared_tests.files import ROOT
 
 # the pages are the same in all four, but MXNet needs an older NumPy
 ENVIRONMENTS = ("pytorch", "mxnet")
-PAGES = "expect tensor tensor_file tensor_header whole_file".split()
+PAGES = """
+portable/expect portable/tensor portable/tensor_file
+portable/tensor_header whole_file
+""".split()
 
 NAME = "numbers.safetensors"
 DTYPES = dict(F32="float32", I8="int8", BOOL="bool", F16="float16")
