@@ -3,7 +3,7 @@
 Trial(framework, reader, folder)   makes the good files, in that folder
     .examine(number)   spoils one, loads it, and says what happened
 reader is own, the framework's own format (checkpoint.py), or portable,
-the format of all four (portable.py).
+the format of all four (portable/checkpoint.py).
 
 A spoiled file is `refused` by a ValueError of one sentence that names
 it, with a layer that is the same to the bit; or loads `as it was`,

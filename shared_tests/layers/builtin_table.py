@@ -2,7 +2,7 @@
 
 python -m shared_tests.layers.builtin_table  writes them anew
 
-They are those of the four builtin_layouts.py, which are data alone: they
+They are those of the four builtins/layouts.py, which are data alone: they
 are read here without any framework. The text around them stays.
 """
 

@@ -4,9 +4,10 @@
     python -m shared_tests.live.resume           prints the table of them
 
 Each framework makes the first half of every trajectory of cases.py that
-CASES names, and saves it (portable.py); then each goes on from the file
-of each of the others. Both halves together are judged by the budget of
-the run that was never stopped. Two phases of one process a framework:
+CASES names, and saves it (portable/checkpoint.py); then each goes on from
+the file of each of the others. Both halves together are judged by the
+budget of the run that was never stopped. Two phases of one process a
+framework:
     .venv/<fw>/bin/python -m shared_tests.live.resume <fw> FOLDER CASE ...
 says a line when its files are there, reads one, and says one at its end.
 """
