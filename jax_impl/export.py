@@ -14,7 +14,6 @@ Raises: NotImplementedError for what a format cannot do, and who says so
 """
 
 # region imports
-import os
 import pathlib
 import tempfile
 from importlib.metadata import version
@@ -27,6 +26,7 @@ from jax import export
 from jax_impl.exports.onnx_graph import for_onnx
 from jax_impl.linear import Linear
 from jax_impl.quantization.prepare import set_mode
+from jax_impl.whole_file import write_whole
 
 # endregion
 
@@ -54,14 +54,6 @@ def axes(inputs, dynamic):
     return found
 
 
-def whole(path, data):
-    path = pathlib.Path(path).resolve()
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = pathlib.Path(folder) / path.name
-        part.write_bytes(data)
-        os.replace(part, path)
-
-
 def attempt(what: str, make, *given, **options):
     try:
         return make(*given, **options)
@@ -76,7 +68,8 @@ def to_stablehlo(layer, inputs, path, dynamic=None):
     given = axes(inputs, dynamic)
     what = f"jax.export, jax {jax.__version__}"
     made = attempt(what, make, **given)
-    whole(path, attempt(what, made.serialize, vjp_order=1))
+    data = attempt(what, made.serialize, vjp_order=1)
+    write_whole(path, lambda part: part.write_bytes(data))
 
 
 def to_onnx(layer, inputs, path, dynamic=None):
@@ -94,7 +87,8 @@ def to_onnx(layer, inputs, path, dynamic=None):
     what = f"jax2onnx {version('jax2onnx')}"
     call = attempt(what, for_onnx, y, given)
     made = attempt(what, jax2onnx.to_onnx, call, given, **options)
-    whole(path, made.SerializeToString())
+    data = made.SerializeToString()
+    write_whole(path, lambda part: part.write_bytes(data))
 
 
 FORMATS = {"stablehlo": to_stablehlo, "onnx": to_onnx}

@@ -14,8 +14,6 @@ Raises: NotImplementedError for what a format cannot do, and who says so
 
 # region imports
 import copy
-import os
-import pathlib
 import tempfile
 import warnings
 
@@ -26,6 +24,7 @@ from pytorch_impl.exports.onnx_layers import for_onnx
 from pytorch_impl.linear import Linear
 from pytorch_impl.quantization.export import OPSET
 from pytorch_impl.quantization.prepare import set_mode
+from pytorch_impl.whole_file import write_whole
 
 DYNAMIC = torch.export.Dim.DYNAMIC
 # endregion
@@ -47,14 +46,6 @@ def axes(layer, inputs, dynamic, dim=str):
     return (shapes,) if isinstance(layer, Function) else shapes
 
 
-def whole(path, write):
-    path = pathlib.Path(path).resolve()
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = str(pathlib.Path(folder) / path.name)
-        write(part)
-        os.replace(part, path)
-
-
 def attempt(make, *given, **options):
     try:
         with torch.no_grad(), warnings.catch_warnings():
@@ -71,7 +62,7 @@ def to_torch_export(layer, inputs, path, dynamic=None):
     shapes = axes(layer, inputs, dynamic, lambda _: DYNAMIC)
     options = dict(dynamic_shapes=shapes)
     program = attempt(torch.export.export, layer, given, **options)
-    whole(path, lambda part: torch.export.save(program, part))
+    write_whole(path, lambda part: torch.export.save(program, part))
 
 
 def to_onnx(layer, inputs, path, dynamic=None):
@@ -80,13 +71,13 @@ def to_onnx(layer, inputs, path, dynamic=None):
     options |= dict(input_names=list(inputs), output_names=["y"])
     options |= dict(dynamic_shapes=axes(layer, inputs, dynamic))
     program = attempt(torch.onnx.export, layer, given, **options)
-    whole(path, program.save)
+    write_whole(path, lambda part: program.save(str(part)))
 
 
 def to_torchscript(layer, inputs, path, dynamic=None):
     given = ready(layer), tuple(inputs.values())
     script = attempt(torch.jit.trace, *given)
-    whole(path, lambda part: attempt(script.save, part))
+    write_whole(path, lambda part: attempt(script.save, str(part)))
 
 
 FORMATS = {

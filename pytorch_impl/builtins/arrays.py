@@ -15,6 +15,8 @@ Raises: ValueError where names or shapes are not those of the layer
 # region imports
 import torch
 
+from pytorch_impl.checkpoint import check_same
+
 # endregion
 
 
@@ -92,16 +94,6 @@ def is_ours(layer):
 
 def shapes_of(arrays):
     return {n: tuple(a.shape) for n, a in arrays.items()}
-
-
-def check_same(what, want, got):
-    wrong = [
-        f"{n} expected {want.get(n)}, got {got.get(n)}"
-        for n in sorted(want | got)
-        if want.get(n) != got.get(n)
-    ]
-    if wrong:
-        raise ValueError(f"{what}: {'; '.join(wrong)}")
 
 
 # endregion

@@ -22,6 +22,7 @@ from shared_tests.run import group
 ATTENTION = dict(q="batch H N D", k="batch G M D", v="batch G M E")
 HEADS = ("MultiHeadAttention", "QATMultiHeadAttention")
 TOKENS = *HEADS, "TransformerClassifier"
+BAGS = "EmbeddingBag", "TextClassifier"  # a symbol has their number
 NAN = "ScaledReLU LinearReLU PACT LSQ LSQPlus QATLinear fake_quantize"
 
 # x inv and x / scale, both rounded, often lie on two sides of these
@@ -45,7 +46,7 @@ def files():
 def symbols():
     """Those that are symbols as well: the first of each layer."""
     first = {case.layer: case for case, _ in reversed(files())}
-    return [(case, "float32") for case in first.values()]
+    return [(first[n], "float32") for n in first if n not in BAGS]
 
 
 def axes_of(case, inputs):
@@ -59,6 +60,8 @@ def axes_of(case, inputs):
         named = dict(x=["batch"] if inputs["x"].ndim > 1 else [])
         named["x"] += ["N"] if case.layer in TOKENS else []
         last = ["batch", None, "N", "N"]
+    if "bag_mask" in inputs:
+        named["bag_mask"] = named["x"]
     if "attn_mask" in inputs:
         sizes = inputs["attn_mask"].shape
         last = last[4 - len(sizes) :]

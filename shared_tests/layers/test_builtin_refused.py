@@ -33,7 +33,7 @@ def of_pytorch():
     return [
         (heads(dropout=0.1), "dropout expected 0.0, got 0.1"),
         (heads(batch_first=False), "batch_first expected True, got F"),
-        (heads(add_bias_kv=True), "bias_k expected None, got .1, 1, 6"),
+        (heads(add_bias_kv=True), "bias_k expected none, got .1, 1, 6"),
         (heads(add_zero_attn=True), "add_zero_attn expected False"),
         (heads(kdim=5), "kdim expected 6, got 5"),
         (heads(vdim=5), "vdim expected 6, got 5"),
@@ -42,7 +42,7 @@ def of_pytorch():
             "normalized_shape expected .3,., got .2, 3",
         ),
         (nn.RMSNorm(3, elementwise_affine=False), "elementwise_affine"),
-        (nn.Bilinear(3, 3, 2), "bias expected None, got .2,."),
+        (nn.Bilinear(3, 3, 2), "bias expected none, got .2,."),
         (nn.Bilinear(3, 4, 2, bias=False), "in2_features expected 3"),
         (block(nn.LayerNorm), "norm1.type expected RMSNorm, got Layer"),
         (block(norm_first=False), "norm_first expected True"),
@@ -218,7 +218,7 @@ ODD = {
         (dict(causal=True), "causal expected None, got True"),
         (
             dict(out_proj=False),
-            "out.type expected Linear, got None",
+            "out.type expected Linear, got none",
         ),
     ],
     "tf": [

@@ -17,10 +17,10 @@ import pytest
 from flax import nnx
 
 import jax_impl
-from jax_impl import export, onnx_graph
+from jax_impl import export
+from jax_impl.exports import onnx_graph
 from jax_impl.exports.onnx_graph import for_onnx
-from shared_tests.cases import CASES
-from shared_tests.fixture_files import read_fixture, read_manifest
+from shared_tests.layers.export_cases import arrays, built
 from shared_tests.run import group, sigmas
 from shared_tests.verdict import judge
 
@@ -69,24 +69,6 @@ FILES = [
     ("QATLinear-basic", "float32", None),
 ]
 NAMES = [f"{case}.{precision}" for case, precision, _ in FILES]
-
-
-def arrays(case, precision):
-    (row,) = (c for c in CASES if c.id == case and not c.training)
-    return row, read_fixture(row, read_manifest())
-
-
-def built(adapter, case, precision):
-    """The layer as the case has it, its inputs; ranges are those of x."""
-    row, fixture = arrays(case, precision)
-    params, given = group(fixture, "param"), group(fixture, "in")
-    layer = adapter.build(row.layer, row.config, params, precision).call
-    order = [n for n in ("q", "k", "v", "x") if n in given]
-    given = {n: given[n] for n in dict.fromkeys([*order, *given])}
-    xs = {n: adapter.to_tensor(x, precision) for n, x in given.items()}
-    if row.layer.startswith("QAT"):
-        layer(**xs)
-    return layer, xs, fixture
 
 
 def doubled(xs, dynamic):
@@ -149,7 +131,7 @@ def found(tmp_path_factory, adapter):
 def test_run_by_a_process_without_our_pages(found, name):
     """y, and the gradients of the inputs, within the budget."""
     case, precision, _ = FILES[NAMES.index(name)]
-    _, fixture = arrays(case, precision)
+    _, fixture = arrays(case)
     assert "out.y" in found[name]
     for array, value in found[name].items():
         want = fixture[f"ref.{array}"]
@@ -233,7 +215,7 @@ def test_the_last_good_file_stays(tmp_path, monkeypatch):
     def full(source, target):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(export.os, "replace", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(OSError, match="no space"):
         export.to_stablehlo(layer, {"x": x}, path)
     assert path.read_bytes() == before

@@ -15,8 +15,7 @@ import pytest
 import tensorflow as tf
 
 import tf_impl
-from shared_tests.cases import CASES
-from shared_tests.fixture_files import read_fixture, read_manifest
+from shared_tests.layers.export_cases import arrays, built
 from shared_tests.run import group, sigmas
 from shared_tests.verdict import judge
 from tf_impl import constant_graph, export
@@ -80,24 +79,6 @@ FILES = [
 NAMES = [
     f"{case}.{precision}.{form}" for form, case, precision, _ in FILES
 ]
-
-
-def arrays(case, precision):
-    (row,) = (c for c in CASES if c.id == case and not c.training)
-    return row, read_fixture(row, read_manifest())
-
-
-def built(adapter, case, precision):
-    """The layer as the case has it, its inputs; ranges are those of x."""
-    row, fixture = arrays(case, precision)
-    params, given = group(fixture, "param"), group(fixture, "in")
-    layer = adapter.build(row.layer, row.config, params, precision).call
-    order = [n for n in ("q", "k", "v", "x") if n in given]
-    given = {n: given[n] for n in dict.fromkeys([*order, *given])}
-    xs = {n: adapter.to_tensor(x, precision) for n, x in given.items()}
-    if row.layer.startswith("QAT"):
-        layer(**xs)
-    return layer, xs, fixture
 
 
 def doubled(xs, dynamic):
@@ -190,7 +171,7 @@ def found(tmp_path_factory, adapter, integers):
 def test_run_by_a_process_without_our_code(found, name):
     """y, and of a SavedModel the gradients, within the budget."""
     _, case, precision, _ = FILES[NAMES.index(name)]
-    _, fixture = arrays(case, precision)
+    _, fixture = arrays(case)
     assert "out.y" in found[name]
     for array, value in found[name].items():
         want = fixture[f"ref.{array}"]
