@@ -228,6 +228,8 @@ def main():
     part = selection.described(asked)
     folder = FOLDER.with_name("exports-part") if part else FOLDER
     console, begin = Console(), time.monotonic()
+    if not console.is_terminal:  # a log has room for all columns
+        console = Console(width=200)
     console.print("writing and running the files; a few minutes")
     rows, wrong = all_rows(names, layers, folder)
     rows, more, unused = judging.judged(rows)
