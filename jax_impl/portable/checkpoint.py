@@ -20,6 +20,8 @@ import json
 import pathlib
 import tempfile
 
+from flax import nnx
+
 from jax_impl.linear import Linear
 from jax_impl.parameters import freeze
 from jax_impl.portable.arrays import (
@@ -93,7 +95,7 @@ def make(texts, tensors):
 
 # region try
 if __name__ == "__main__":
-    layer = Linear(3, 2)
+    layer = Linear(3, 2, rngs=nnx.Rngs(0))
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "linear.safetensors")
         save_portable(layer, path)

@@ -111,7 +111,9 @@ def config_of(layer):
 
 # region try
 if __name__ == "__main__":
+    from flax import nnx
+
     from jax_impl.mlp import MLP
 
-    print(config_of(MLP(3, 5, 2)))
+    print(config_of(MLP(3, 5, 2, rngs=nnx.Rngs(0))))
 # endregion

@@ -62,5 +62,5 @@ def find_layers(model):
 
 # region try
 if __name__ == "__main__":
-    print(*find_layers(MLP(3, 5, 2)))
+    print(*find_layers(MLP(3, 5, 2, rngs=nnx.Rngs(0))))
 # endregion

@@ -85,5 +85,7 @@ def build(words):
 
 # region try
 if __name__ == "__main__":
-    print(describe(LAYERS["MLP"](3, 5, 2)))
+    from flax import nnx
+
+    print(describe(LAYERS["MLP"](3, 5, 2, rngs=nnx.Rngs(0))))
 # endregion

@@ -78,5 +78,8 @@ def int8_config(layer):
 
 # region try
 if __name__ == "__main__":
-    print(qat_config(QATLinear(3, 2, input_quantizer="pact")))
+    from flax import nnx
+
+    layer = QATLinear(3, 2, input_quantizer="pact", rngs=nnx.Rngs(0))
+    print(qat_config(layer))
 # endregion

@@ -310,7 +310,7 @@ EXCHANGED = {
     "key.kernel": ROWS_OF | PER_HEAD | {"slice": [0, 0, "HD"]},
 }
 NO_BIAS = {"query.bias": None}
-WANTED = "query.bias expected .*, got None"
+WANTED = "query.bias expected .*, got none"
 ATTENTION = "MultiHeadAttention-basic"
 FAULTS = {
     "pytorch": [
