@@ -94,6 +94,7 @@ def make(texts, tensors):
 # region try
 if __name__ == "__main__":
     layer = Linear(3, 2)
+    layer.initialize()
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "linear.safetensors")
         save_portable(layer, path)
