@@ -185,3 +185,9 @@ def test_what_is_further_off_than_is_known_fails_otherwise():
         assert [
             w.split("float32 (case) ")[1][:15] for w in wrong
         ] == expected
+
+
+def test_each_row_has_words_of_its_own():
+    """Without words a row would excuse any failure."""
+    for known in judging.KNOWN:
+        assert all(len(w) > 4 for w in known.words.split(" | ")), known
