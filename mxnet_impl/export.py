@@ -14,22 +14,22 @@ Raises: NotImplementedError for what a format cannot do, and who says so
 """
 
 # region imports
-import contextlib
 import copy
 import functools
 import inspect
 import json
 import os
-import pathlib
 import tempfile
 
 from mxnet import np, npx
 from mxnet.gluon import nn
 
 from mxnet_impl.exports import onnx_layers
+from mxnet_impl.exports.folder import write_folder
 from mxnet_impl.exports.onnx_graph import Graph
 from mxnet_impl.exports.recorded import for_any
 from mxnet_impl.quantization.prepare import set_mode
+from mxnet_impl.whole_file import write_whole
 
 # endregion
 
@@ -56,18 +56,6 @@ def parameters_of(layer):
     return {name: parameter for parameter, name in first.items()}
 
 
-@contextlib.contextmanager
-def whole(path):
-    """Where to write what gets its name when it is whole."""
-    path = pathlib.Path(path).resolve()
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = pathlib.Path(folder) / path.name
-        yield part
-        if path.is_dir():
-            os.replace(path, pathlib.Path(folder) / "before")
-        os.replace(part, path)
-
-
 def to_onnx(layer, inputs, path, dynamic=None):
     layer, inputs, dynamic = ready(layer, inputs, dynamic)
     y = layer(*inputs.values())  # its own errors, and what y is
@@ -81,8 +69,8 @@ def to_onnx(layer, inputs, path, dynamic=None):
         own = own.bind_partial(*bound.args, **bound.keywords)
         every = own.arguments | dict(zip(inputs, inputs))
         result = onnx_layers.call(g, bound.func, every)
-    with whole(path) as part:
-        part.write_bytes(g.model(result, y.dtype, len(y.shape)))
+    data = g.model(result, y.dtype, len(y.shape))
+    write_whole(path, lambda part: part.write_bytes(data))
 
 
 def to_symbol(layer, inputs, path, dynamic=None):
@@ -90,10 +78,13 @@ def to_symbol(layer, inputs, path, dynamic=None):
     named = parameters_of(layer)
     graph, numbers = for_any(layer, inputs, named, dynamic)
     saved = {f"arg:{name}": x for name, x in numbers.items()}
-    with whole(path) as part:
+
+    def write(part):
         part.mkdir()
         (part / "y.json").write_text(json.dumps(graph))
         npx.save(str(part / "y.params"), saved)
+
+    write_folder(path, write)
 
 
 FORMATS = {"symbol": to_symbol, "onnx": to_onnx}

@@ -15,79 +15,28 @@ Raises: NotImplementedError for what a format cannot do, and who says so
 """
 
 # region imports
-import copy
-import os
-import pathlib
 import tempfile
 from importlib.metadata import version
 
 import tensorflow as tf
-from keras.src.backend.common.symbolic_scope import SymbolicScope
 
-from tf_impl.constant_graph import by_matrix, constant
+from tf_impl.exports.constant_graph import by_matrix, constant
+from tf_impl.exports.folder import write_folder
+from tf_impl.exports.traced import attempt, traced
 from tf_impl.linear import Linear
-from tf_impl.quantization.prepare import set_mode
+from tf_impl.whole_file import write_whole
 
 # endregion
 
 
 # region function
-def ready(layer, inputs):
-    if isinstance(layer, tf.keras.layers.Layer):
-        layer = set_mode(copy.deepcopy(layer), "frozen")
-    layer(**inputs)  # what is wrong with it is no limit of a format
-    return layer
-
-
-def axes(inputs, dynamic):
-    if dynamic is None:
-        many = [n for n, x in inputs.items() if len(x.shape) > 1]
-        dynamic = {name: {0: "batch"} for name in many}
-    found = {}
-    for name, x in inputs.items():
-        sizes = dict(enumerate(x.shape))
-        sizes |= dict.fromkeys(dynamic.get(name, {}))  # None is any
-        found[name] = tf.TensorSpec([*sizes.values()], x.dtype, name)
-    return found
-
-
-def whole(path, write):
-    path = pathlib.Path(path).resolve()
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = pathlib.Path(folder) / path.name
-        write(part)
-        if path.is_dir():  # no folder replaces one that has files
-            os.replace(path, pathlib.Path(folder) / "old")
-        os.replace(part, path)
-
-
-def attempt(what: str, make, *given, **options):
-    try:
-        return make(*given, **options)
-    except Exception as error:
-        first = str(error).strip().partition("\n")[0]
-        raise NotImplementedError(f"{what}: {first}") from error
-
-
-def traced(layer, inputs, dynamic):
-    held, shapes = tf.Module(), axes(inputs, dynamic)
-    held.layer = layer = ready(layer, inputs)
-
-    def call(**xs):
-        with SymbolicScope():  # only traced: no range moves
-            return {"y": layer(**xs)}
-
-    held.call = tf.function(call, autograph=False)
-    what, make = "tf.function", held.call.get_concrete_function
-    attempt(f"{what}, tensorflow {tf.__version__}", make, **shapes)
-    return held, shapes
-
-
 def to_saved_model(layer, inputs, path, dynamic=None):
     held, shapes = traced(layer, inputs, dynamic)
     call = held.call.get_concrete_function(**shapes)
     save = tf.saved_model.save
-    whole(path, lambda part: save(held, str(part), signatures=call))
+    write_folder(
+        path, lambda part: save(held, str(part), signatures=call)
+    )
 
 
 def to_litert(layer, inputs, path, dynamic=None):
@@ -101,7 +50,7 @@ def to_litert(layer, inputs, path, dynamic=None):
         tf.saved_model.save(held, folder, call, rules)
         make = lite.from_saved_model(folder).convert
         data = attempt(f"tf.lite, tensorflow {tf.__version__}", make)
-    whole(path, lambda part: part.write_bytes(data))
+    write_whole(path, lambda part: part.write_bytes(data))
 
 
 def to_onnx(layer, inputs, path, dynamic=None):
@@ -111,7 +60,7 @@ def to_onnx(layer, inputs, path, dynamic=None):
     what, given = f"tf2onnx {version('tf2onnx')}", call.input_signature
     made, _ = attempt(what, from_function, call, given, opset=18)
     data = made.SerializeToString()
-    whole(path, lambda part: part.write_bytes(data))
+    write_whole(path, lambda part: part.write_bytes(data))
 
 
 FORMATS = {"saved_model": to_saved_model, "litert": to_litert}

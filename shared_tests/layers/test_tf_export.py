@@ -18,7 +18,8 @@ import tf_impl
 from shared_tests.layers.export_cases import arrays, built
 from shared_tests.run import group, sigmas
 from shared_tests.verdict import judge
-from tf_impl import constant_graph, export
+from tf_impl import export
+from tf_impl.exports import constant_graph
 from tf_impl.quantization.int8_linear import Int8Linear
 
 ENVIRONMENTS = ("tf",)
