@@ -16,12 +16,15 @@ from shared_tests.processes import finish
 from shared_tests.roundoff.rules.elementwise import ULPS
 from shared_tests.roundoff.rules.tests.two_sided import (
     KINDS,
+    above_one,
     budgeted,
     gradients,
     inputs,
+    moderate,
     narrow,
     positive,
     rms,
+    small,
     worst,
 )
 
@@ -35,19 +38,6 @@ BIAS = torch.tensor(GENERATOR.normal(0, 0.1, 12)).float().double()
 IDS = torch.tensor(GENERATOR.integers(0, 7, (5, 9)))
 LABELS = torch.tensor(GENERATOR.integers(0, 12, 25))
 INDEX = torch.tensor(GENERATOR.integers(0, 7, (23, 61)))
-
-
-def small(x):
-    """Within (-0.99, 0.99), where asin and its kind are defined."""
-    return (0.99 * torch.tanh(x)).float().double()
-
-
-def moderate(x):
-    return torch.clamp(x, -20, 20)
-
-
-def above_one(x):
-    return positive(x) + 1
 
 
 def same(x):

@@ -8,12 +8,15 @@ import torch
 from shared_tests.roundoff.rules.elementwise import RULES, ULPS
 from shared_tests.roundoff.rules.tests.two_sided import (
     KINDS,
+    above_one,
     budgeted,
     in_numpy,
     in_pytorch,
     inputs,
+    moderate,
     positive,
     rms,
+    small,
     worst,
 )
 
@@ -21,19 +24,6 @@ ENVIRONMENTS = ("pytorch",)
 
 aten = torch.ops.aten
 SHAPE = 23, 61
-
-
-def small(x):
-    """Within (-0.99, 0.99), where asin and its kind are defined."""
-    return (0.99 * torch.tanh(x)).float().double()
-
-
-def moderate(x):
-    return torch.clamp(x, -20, 20)
-
-
-def above_one(x):
-    return positive(x) + 1
 
 
 def sigmoid(x):

@@ -29,6 +29,19 @@ def positive(x):
     return (x.abs() + 0.1).float().double()
 
 
+def small(x):
+    """Within (-0.99, 0.99), where asin and its kind are defined."""
+    return (0.99 * torch.tanh(x)).float().double()
+
+
+def moderate(x):
+    return torch.clamp(x, -20, 20)
+
+
+def above_one(x):
+    return positive(x) + 1
+
+
 def gradients(operation):
     """The operation's gradients, all in one, for a random cotangent."""
 
